@@ -1,0 +1,1 @@
+"""A simulated carrier, virtual borrowers, the demo and its audit."""

@@ -1,0 +1,1 @@
+"""Decides which attempts may be made, when, and says why."""

@@ -1,0 +1,1 @@
+"""Books payments, balances and promises in double entry."""

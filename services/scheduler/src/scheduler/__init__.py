@@ -1,0 +1,1 @@
+"""Plans attempts for borrowers who are behind, and releases them when they are due."""
