@@ -10,7 +10,9 @@ from shared.contracts.attempts import AttemptSubmittedV1
 from shared.contracts.types import Channel, Identifier, Instant, Message, Part
 
 RuleResult = Literal["passed", "warned", "blocked", "deferred", "held", "not_applicable"]
-RevocationReason = Literal["payment", "opt_out", "restriction", "consent", "closure", "stop", "balance", "contact_point"]
+RevocationReason = Literal[
+    "payment", "opt_out", "restriction", "consent", "closure", "stop", "balance", "contact_point"
+]
 
 
 class RuleSpoken(Part, frozen=True, kw_only=True):

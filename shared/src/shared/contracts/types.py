@@ -76,5 +76,3 @@ class Amounts(Part, frozen=True, kw_only=True):
     def total_minor(self) -> int:
         """The sum of the three components."""
         return self.fees_minor + self.interest_minor + self.principal_minor
-
-

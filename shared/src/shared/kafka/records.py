@@ -1,0 +1,263 @@
+"""Kafka records as CloudEvents 1.0: decoding what arrives, with a reason for what can't be read, and encoding.
+
+Binary mode (`ce_*` headers, JSON body) is what we write; structured mode (`application/cloudevents+json`) is read too.
+Source: CloudEvents Kafka protocol binding 1.0.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from shared.contracts import validation
+from shared.contracts.registry import AGELESS, BY_CE_TYPE, BY_MESSAGE_TYPE, Contract
+from shared.contracts.types import Message
+from shared.errors import Poison
+
+M = TypeVar("M", bound=Message, covariant=True)
+Headers = Sequence[tuple[str, bytes]]
+
+BODY_BYTES_MAX: Final = 256 * 1024
+AHEAD_MAX: Final = timedelta(minutes=10)
+AGE_MAX: Final = timedelta(days=800)
+_ID_LENGTH_MAX: Final = 200
+
+_encoder: Final = msgspec.json.Encoder()
+_decoders: Final[dict[type[Message], msgspec.json.Decoder[Any]]] = {
+    message_type: msgspec.json.Decoder(message_type) for message_type in BY_MESSAGE_TYPE
+}
+
+
+class RawRecord(Protocol):
+    """The part of aiokafka's ConsumerRecord that decoding needs."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received(Generic[M]):
+    """One decoded record. State built from it is ordered by `order_key`, so late and doubled ones converge."""
+
+    message: M
+    ce_id: str
+    ce_source: str
+    ce_type: str
+    ce_time: datetime
+    traceparent: str | None
+    body_sha256: bytes
+    topic: str
+    partition: int
+    offset: int
+    aged: bool
+
+    @property
+    def borrower_id(self) -> str:
+        """The borrower that the record is about: its Kafka key."""
+        return self.message.borrower_id
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The idempotency key."""
+        return (self.message.borrower_id, self.ce_source, self.ce_id)
+
+    @property
+    def order_key(self) -> tuple[datetime, str, str]:
+        """What state is ordered by."""
+        return (self.ce_time, self.ce_source, self.ce_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to publish. `ce_id` is deterministic; `cause` is the record that it answers, where there is one."""
+
+    message: Message
+    ce_id: str
+    ce_time: datetime
+    cause: Received[Message] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireMessage:
+    """A message as bytes, ready for the producer and for storage."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class _Structured(msgspec.Struct):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: str
+    data: msgspec.Raw
+    traceparent: str | None = None
+
+
+_structured_decoder: Final = msgspec.json.Decoder(_Structured)
+
+
+def decode(record: RawRecord, *, now: datetime) -> Received[Message]:
+    """The typed message of `record`; raises `Poison` with a reason code where there is none to be had.
+
+    `now` is the business time that bounds `ce_time`: at most 10 minutes ahead and 800 days back; payments,
+    reversals, restrictions and consents are never too old, only marked `aged`.
+    """
+    value = record.value or b""
+    if len(value) > BODY_BYTES_MAX:
+        raise Poison("body_too_large", f"more than {BODY_BYTES_MAX} bytes")
+    if not value:
+        raise Poison("empty_body")
+    headers = _headers(record.headers)
+    if headers.get("content-type", "").startswith("application/cloudevents+json"):
+        headers, value = _from_structured(value)
+    contract = _contract(headers.get("ce_type"), record.topic)
+    ce_id, ce_source = _required(headers, "ce_id"), _required(headers, "ce_source")
+    if headers.get("ce_specversion", "1.0") != "1.0":
+        raise Poison("bad_header", "ce_specversion")
+    ce_time = _instant(_required(headers, "ce_time"))
+    message = _body(contract, value)
+    if record.key is not None and record.key != message.borrower_id.encode():
+        raise Poison("key_mismatch")
+    validation.check(message)
+    return Received(
+        message=message,
+        ce_id=ce_id,
+        ce_source=ce_source,
+        ce_type=contract.ce_type,
+        ce_time=ce_time,
+        traceparent=headers.get("traceparent"),
+        body_sha256=hashlib.sha256(value).digest(),
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        aged=_check_time(ce_time, now, contract),
+    )
+
+
+def _headers(headers: Headers) -> dict[str, str]:
+    try:
+        return {name: value.decode() for name, value in headers}
+    except UnicodeDecodeError as error:
+        raise Poison("not_utf8_header") from error
+
+
+def _from_structured(value: bytes) -> tuple[dict[str, str], bytes]:
+    try:
+        event = _structured_decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise Poison("schema_mismatch", f"structured event: {error}") from error
+    except msgspec.DecodeError as error:
+        raise Poison("not_json") from error
+    headers = {
+        "ce_id": event.id,
+        "ce_source": event.source,
+        "ce_type": event.type,
+        "ce_time": event.time,
+        "ce_specversion": event.specversion,
+    }
+    if event.traceparent:
+        headers["traceparent"] = event.traceparent
+    return headers, bytes(event.data)
+
+
+def _required(headers: dict[str, str], name: str) -> str:
+    value = headers.get(name, "")
+    if not value:
+        raise Poison("missing_header", name)
+    if len(value) > _ID_LENGTH_MAX or not value.isascii() or not value.isprintable():
+        raise Poison("bad_header", name)
+    return value
+
+
+def _contract(ce_type: str | None, topic: str) -> Contract:
+    if not ce_type:
+        raise Poison("missing_header", "ce_type")
+    contract = BY_CE_TYPE.get(ce_type)
+    if contract is not None and contract.topic == topic:
+        return contract
+    stem = ce_type.rpartition(".v")[0]
+    if any(known.topic == topic and known.ce_type.rpartition(".v")[0] == stem for known in BY_CE_TYPE.values()):
+        raise Poison("unsupported_version", "ce_type")
+    raise Poison("unknown_event_type", "ce_type")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Poison("bad_header", "ce_time") from error
+    if instant.tzinfo is None:
+        raise Poison("bad_header", "ce_time has no offset")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise Poison("bad_header", "ce_time") from error
+
+
+def _body(contract: Contract, value: bytes) -> Message:
+    try:
+        message: Message = _decoders[contract.message_type].decode(value)
+    except msgspec.ValidationError as error:
+        raise Poison("schema_mismatch", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Poison("not_json") from error
+    return message
+
+
+def _check_time(ce_time: datetime, now: datetime, contract: Contract) -> bool:
+    if ce_time > now + AHEAD_MAX:
+        raise Poison("time_ahead", "ce_time")
+    aged = ce_time < now - AGE_MAX
+    if aged and contract.message_type not in AGELESS:
+        raise Poison("time_too_old", "ce_time")
+    return aged
+
+
+def encode(outgoing: Outgoing, *, source: str) -> WireMessage:
+    """`outgoing` in binary mode, on the topic of its contract, keyed by its borrower."""
+    contract = BY_MESSAGE_TYPE[type(outgoing.message)]
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", outgoing.ce_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", contract.ce_type.encode()),
+        ("ce_time", outgoing.ce_time.astimezone(UTC).isoformat().encode()),
+        ("content-type", b"application/json"),
+    ]
+    if outgoing.cause is not None and outgoing.cause.traceparent:
+        headers.append(("traceparent", outgoing.cause.traceparent.encode()))
+    return WireMessage(
+        topic=contract.topic,
+        key=outgoing.message.borrower_id.encode(),
+        value=_encoder.encode(outgoing.message),
+        headers=tuple(headers),
+    )
+
+
+def pack(messages: Iterable[WireMessage]) -> bytes:
+    """Wire messages as one value that a row can hold; `unpack` gives them back."""
+    return msgspec.msgpack.encode([(m.topic, m.key, m.value, m.headers) for m in messages])
+
+
+_packed_decoder: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes, tuple[tuple[str, bytes], ...]]])
+
+
+def unpack(packed: bytes) -> list[WireMessage]:
+    """The wire messages that `pack` stored."""
+    return [
+        WireMessage(topic=topic, key=key, value=value, headers=headers)
+        for topic, key, value, headers in _packed_decoder.decode(packed)
+    ]

@@ -1,0 +1,99 @@
+"""Work that runs at its own pace: due attempts, relays, ends of permits. Bounded runs, woken or polled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from shared.observability import metrics
+
+FAILURE_BACKOFF_SECONDS_MAX: Final = 5.0
+RunOnce = Callable[[], Awaitable[int]]
+NextDueAt = Callable[[], Awaitable[datetime | None]]
+log = structlog.get_logger()
+
+
+class Loop:
+    """Runs `run_once` again and again: at once while it moves items, else when woken or after `idle_seconds`.
+
+    `next_due_at` tells the earliest business instant at which it will have work, for virtual time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run_once: RunOnce,
+        *,
+        idle_seconds: float,
+        next_due_at: NextDueAt | None,
+        may_run: Callable[[], bool],
+    ) -> None:
+        self.name = name
+        self.next_due_at = next_due_at
+        self.failing: str | None = None
+        self._run_once = run_once
+        self._idle_seconds = idle_seconds
+        self._may_run = may_run
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._running = False
+        self._settled = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it runs now or has not come to rest since it was last woken."""
+        return self._running or not self._settled
+
+    def wake(self) -> None:
+        """There may be work: run soon."""
+        self._settled = False
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the run in hand."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """The loop itself; ends after `stop`."""
+        failures = 0
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                worked = await self._run()
+            except Exception as error:  # edge of the loop: it goes on, with back-off, and says so on /readyz
+                failures += 1
+                self.failing = type(error).__name__
+                metrics.LOOP_RUNS.labels(self.name, "failed").inc()
+                log.warning("loop.failed", loop=self.name, error=self.failing, exc_info=error)
+                await asyncio.sleep(min(FAILURE_BACKOFF_SECONDS_MAX, 0.1 * 2**failures) * random.uniform(0.5, 1))
+                continue
+            failures, self.failing = 0, None
+            metrics.LOOP_RUNS.labels(self.name, "worked" if worked else "idle").inc()
+            if worked:
+                metrics.LOOP_ITEMS.labels(self.name).inc(worked)
+                continue
+            if not self._wake.is_set():
+                self._settled = True
+                await self._sleep()
+
+    async def _run(self) -> int:
+        if not self._may_run():
+            return 0
+        self._running = True
+        try:
+            return await self._run_once()
+        finally:
+            self._running = False
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,20 @@
+"""Metrics that every service has. Labels come from closed sets; none carries a borrower or a number.
+
+| name | type | labels | meaning |
+| --- | --- | --- | --- |
+| decorum_records_total | counter | group, outcome (handled, dead_lettered) | records taken from Kafka |
+| decorum_dead_letters_total | counter | group, topic, reason | records that went to the dead letters |
+| decorum_loop_runs_total | counter | loop, outcome (worked, idle, failed) | runs of the service's own loops |
+| decorum_loop_items_total | counter | loop | items that those runs moved |
+| decorum_consumer_fused_partitions | gauge | group | partitions paused by the fuse |
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+RECORDS = Counter("decorum_records", "records taken from Kafka", ("group", "outcome"))
+DEAD_LETTERS = Counter("decorum_dead_letters", "records that went to the dead letters", ("group", "topic", "reason"))
+LOOP_RUNS = Counter("decorum_loop_runs", "runs of the service's own loops", ("loop", "outcome"))
+LOOP_ITEMS = Counter("decorum_loop_items", "items moved by the service's own loops", ("loop",))
+FUSED_PARTITIONS = Gauge("decorum_consumer_fused_partitions", "partitions paused by the fuse", ("group",))

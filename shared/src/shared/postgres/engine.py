@@ -1,0 +1,59 @@
+"""The connection pool of a service, and which database errors may pass by themselves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+STATEMENT_TIMEOUT_SECONDS: Final = 60
+"""Ends a statement that hangs; stays below the consumer's `poll_interval_seconds_max`."""
+
+_RETRYABLE_STATES: Final = ("08", "40", "53", "55", "57", "58")
+"""SQLSTATE classes that may pass: connection, rollback, resources, lock, operator intervention, system."""
+
+
+def service_database_url(base_url: str, database: str) -> str:
+    """`base_url` with its database replaced by the service's own."""
+    return make_url(base_url).set(database=database).render_as_string(hide_password=False)
+
+
+def create_engine(url: str, *, application_name: str, connections_max: int = 8) -> AsyncEngine:
+    """An asyncpg pool whose connections are checked before use, so that a restarted server is met with a new one."""
+    return create_async_engine(
+        url,
+        pool_size=connections_max,
+        max_overflow=0,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {
+                "application_name": application_name,
+                "statement_timeout": str(STATEMENT_TIMEOUT_SECONDS * 1000),
+                "idle_in_transaction_session_timeout": "60000",
+                "jit": "off",
+                "timezone": "UTC",
+            },
+        },
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed on another try: the server is away, a deadlock, a time-out."""
+    if isinstance(error, (OSError, TimeoutError, PoolTimeoutError, InterfaceError)):
+        return True
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate)[:2] in _RETRYABLE_STATES
+    if isinstance(error, asyncpg.InterfaceError):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, OperationalError):
+            return True
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return str(state)[:2] in _RETRYABLE_STATES
+    return False

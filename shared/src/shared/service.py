@@ -1,0 +1,256 @@
+"""The one way a service is put together: settings, clock, database, Kafka, loops, routes, health, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import structlog
+from faststream.asgi import AsgiFastStream
+from sqlalchemy.engine import make_url
+
+from shared import settings
+from shared.clock import Clock, ShiftedClock, SystemClock, VirtualClock
+from shared.contracts.types import Message
+from shared.health import Health
+from shared.http import Endpoint, Route
+from shared.kafka.consumer import Consumer, Handler
+from shared.kafka.publisher import Publisher
+from shared.kafka.subscription import DRAIN_TIMEOUT_SECONDS, Subscription
+from shared.loops import Loop, NextDueAt, RunOnce
+from shared.observability import logging
+from shared.postgres.engine import create_engine, service_database_url
+from shared.postgres.outbox import Outbox
+from shared.simulation import SimulationControl
+
+Mode = Literal["live", "shadow"]
+RECONNECT_SECONDS: Final = 1.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """What every service needs. Environment: DECORUM_ + the field's name in capitals.
+
+    `database_url` names the server; its database is replaced by the service's own. A clock that isn't the system's is
+    refused unless everything that the service talks to is on loopback.
+    """
+
+    database_url: str
+    kafka_bootstrap_servers: str
+    mode: Mode = "live"
+    clock: Literal["system", "shifted", "virtual"] = "system"
+    clock_file: str | None = None
+    clock_start: datetime | None = None
+    log_level: str = "info"
+    database_connections_max: int = 8
+
+    def __post_init__(self) -> None:
+        if self.clock == "shifted" and self.clock_file is None:
+            raise ValueError("DECORUM_CLOCK=shifted needs DECORUM_CLOCK_FILE")
+        if self.clock == "virtual" and self.clock_start is None:
+            raise ValueError("DECORUM_CLOCK=virtual needs DECORUM_CLOCK_START")
+        self.require_loopback(*(f"kafka://{server}" for server in self.kafka_bootstrap_servers.split(",")))
+        url = make_url(self.database_url)
+        host = url.host or str(url.query.get("host", ""))
+        if self.clock != "system" and not _is_local(host):
+            raise ValueError("a shifted clock is refused with a database that isn't the embedded one")
+
+    @classmethod
+    def load(cls) -> PlatformSettings:
+        """From the environment; a wrong value ends the start with its variable and the reason."""
+        return settings.load(cls, "DECORUM_")
+
+    def require_loopback(self, *urls: str) -> None:
+        """Raise ValueError if time is not the system's and one of `urls` is not on this machine."""
+        if self.clock != "system" and not all(_is_local(urlsplit(url).hostname or "") for url in urls):
+            raise ValueError("a shifted clock is refused with a broker or a provider that isn't an embedded one")
+
+    def make_clock(self) -> Clock:
+        """The clock that the settings ask for."""
+        if self.clock == "shifted":
+            return ShiftedClock(Path(str(self.clock_file)))
+        if self.clock == "virtual":
+            assert self.clock_start is not None, "checked when the settings were built"
+            return VirtualClock(self.clock_start)
+        return SystemClock()
+
+
+def _is_local(host: str) -> bool:
+    return host.startswith("/") or host in {"127.0.0.1", "::1", "localhost", ""}
+
+
+class Service:
+    """One service: handlers and loops are added, then `asgi()` gives the app that uvicorn runs."""
+
+    def __init__(
+        self, *, name: str, topics: Sequence[str], settings: PlatformSettings, last_topics: Collection[str] = ()
+    ) -> None:
+        logging.configure(name, level=settings.log_level)
+        self.name = name
+        self.settings = settings
+        self.mode: Mode = settings.mode
+        self.clock = settings.make_clock()
+        self.log = log
+        self.engine = create_engine(
+            service_database_url(settings.database_url, name.replace("-", "_")),
+            application_name=f"decorum-{name}",
+            connections_max=settings.database_connections_max,
+        )
+        self.publisher = Publisher(bootstrap_servers=settings.kafka_bootstrap_servers, client_id=f"decorum-{name}")
+        self.consumer = Consumer(
+            group=name, topics=topics, engine=self.engine, publisher=self.publisher, clock=self.clock
+        )
+        self.outbox = Outbox(source=f"decorum/{name}", engine=self.engine, publisher=self.publisher)
+        self.in_flight_requests = 0
+        self._last_topics = last_topics
+        self._subscription: Subscription | None = None
+        self._loops: dict[str, Loop] = {}
+        self._routes: dict[str, Route] = {}
+        self._hooks: list[tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._health = Health(self)
+        self._simulation = SimulationControl(self) if isinstance(self.clock, VirtualClock) else None
+        self.add_loop("outbox", self.outbox.relay, idle_seconds=1.0)
+
+    @property
+    def loops(self) -> Sequence[Loop]:
+        """Every loop of the service."""
+        return tuple(self._loops.values())
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """The Kafka subscription, once the broker could be reached."""
+        return self._subscription
+
+    def handles(self, *message_types: type[Message]) -> Callable[[Handler], Handler]:
+        """Register a batch handler for `message_types`."""
+        return self.consumer.handles(*message_types)
+
+    def after_batch(self, hook: Callable[[], None]) -> None:
+        """Call `hook` after each committed batch, for example to wake a loop."""
+        self.consumer.after_batch(hook)
+
+    def add_loop(
+        self,
+        name: str,
+        run_once: RunOnce,
+        *,
+        idle_seconds: float = 1.0,
+        next_due_at: NextDueAt | None = None,
+        releases: bool = False,
+    ) -> None:
+        """Run `run_once` at its own pace; with `releases` it rests in a simulation outside the releases phase."""
+
+        def may_run() -> bool:
+            return not (releases and self._simulation is not None) or self._simulation.phase == "releases"
+
+        self._loops[name] = Loop(name, run_once, idle_seconds=idle_seconds, next_due_at=next_due_at, may_run=may_run)
+
+    def wake(self, name: str) -> None:
+        """There may be work for the loop `name`."""
+        self._loops[name].wake()
+
+    def add_route(self, method: str, path: str, endpoint: Endpoint) -> None:
+        """Serve `endpoint` at `path`."""
+        self._routes.setdefault(path, Route()).endpoints[method] = endpoint
+
+    def background(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
+        """Run `start` before and `stop` after everything else, for clients that need a running event loop."""
+        self._hooks.append((start, stop))
+
+    def in_flight(self, change: int) -> None:
+        """Count HTTP requests to providers that have no answer yet."""
+        self.in_flight_requests += change
+
+    def facts_lag_seconds(self) -> float:
+        """For how long a fact topic has been behind; infinite before the consumer runs."""
+        consumer = self._subscription.consumer if self._subscription else None
+        return consumer.facts_lag_seconds() if consumer else float("inf")
+
+    def asgi(self) -> AsgiFastStream:
+        """The app: health, metrics, the service's routes, and the simulation's control when time is virtual."""
+        self._health.add_routes()
+        if self._simulation is not None:
+            self._simulation.add_routes()
+        return AsgiFastStream(
+            asgi_routes=tuple(self._routes.items()),
+            logger=None,
+            on_startup=[self._start],
+            on_shutdown=[self._drain],
+        )
+
+    async def _start(self) -> None:
+        for start, _ in self._hooks:
+            await start()
+        self._tasks = [
+            asyncio.create_task(self._connect(), name="connect"),
+            asyncio.create_task(self._health.watch(), name="health"),
+            *(asyncio.create_task(loop.run(), name=loop.name) for loop in self.loops),
+        ]
+        log.info("service.started", mode=self.mode, started_at=datetime.now(UTC).isoformat())
+
+    async def _connect(self) -> None:
+        """Reach the broker, however long it takes; /readyz says so meanwhile."""
+        while True:
+            subscription = Subscription(
+                bootstrap_servers=self.settings.kafka_bootstrap_servers,
+                client_id=f"decorum-{self.name}",
+                group=self.consumer.group,
+                topics=self.consumer.topics,
+                last_topics=self._last_topics,
+                on_batch=self.consumer.on_batch,
+                listener=self.consumer,
+            )
+            try:
+                await self.publisher.start()
+                await subscription.start()
+            except Exception as error:  # edge: whatever keeps the broker away, the service waits for it
+                log.warning("kafka.away", error=type(error).__name__)
+                await self.publisher.stop()
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                self._subscription = subscription
+                self.wake("outbox")
+                return
+
+    async def _drain(self) -> None:
+        """Finish what is in hand, bounded, then let go of everything in the order of use."""
+        deadline = time.monotonic() + DRAIN_TIMEOUT_SECONDS
+        for loop in self.loops:
+            loop.stop()
+        if self._subscription is not None:
+            await self._subscription.stop()
+        waiting = [task for task in self._tasks if task.get_name() not in ("connect", "health")]
+        if waiting:
+            await asyncio.wait(waiting, timeout=max(0.1, deadline - time.monotonic()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.publisher.stop()
+        for _, stop in reversed(self._hooks):
+            with contextlib.suppress(Exception):
+                await stop()
+        await self.engine.dispose()
+        log.info("service.drained")
+
+    def status(self) -> dict[str, Any]:
+        """What the simulation needs to know to tell that nothing is under way."""
+        consumer = self._subscription.consumer if self._subscription else None
+        return {
+            "consumed": self.consumer.state.consumed,
+            "assigned": sorted(f"{tp.topic}-{tp.partition}" for tp in consumer.assignment()) if consumer else [],
+            "published": self.publisher.published,
+            "busy": (
+                self.consumer.state.batch_since is not None
+                or self.in_flight_requests > 0
+                or any(loop.busy for loop in self.loops)
+            ),
+        }

@@ -1,0 +1,74 @@
+"""Settings from environment variables: one frozen dataclass per service, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """A setting that is missing or wrong; the text names the variable and the reason, never a secret's value."""
+
+
+def load(settings_type: type[T], prefix: str, environment: Mapping[str, str] | None = None) -> T:
+    """Build `settings_type` (a dataclass) from variables named prefix + FIELD NAME in capitals.
+
+    Every field that has no default must be given. A dataclass that refuses in `__post_init__` with `ValueError`
+    (two time-outs that don't fit, for example) becomes a `SettingsError` too.
+    """
+    values = os.environ if environment is None else environment
+    hints = typing.get_type_hints(settings_type)
+    arguments: dict[str, Any] = {}
+    for field in dataclasses.fields(settings_type):  # type: ignore[arg-type]
+        variable = prefix + field.name.upper()
+        if variable in values:
+            arguments[field.name] = _parse(variable, values[variable], hints[field.name])
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise SettingsError(f"{variable}: is not set and has no default")
+    try:
+        return settings_type(**arguments)
+    except ValueError as error:
+        raise SettingsError(f"{prefix}*: {error}") from error
+
+
+def _parse(variable: str, text: str, hint: Any) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        if text == "" and type(None) in typing.get_args(hint):
+            return None
+        hint = next(argument for argument in typing.get_args(hint) if argument is not type(None))
+        origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        choices = typing.get_args(hint)
+        if text not in choices:
+            raise SettingsError(f"{variable}: must be one of {', '.join(map(str, choices))}")
+        return text
+    if origin is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if hint is bool:
+        if text.lower() not in {"1", "0", "true", "false", "yes", "no"}:
+            raise SettingsError(f"{variable}: must be true or false")
+        return text.lower() in {"1", "true", "yes"}
+    if hint is datetime:
+        return _parse_instant(variable, text)
+    try:
+        return hint(text)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{variable}: is not a valid {getattr(hint, '__name__', hint)}") from error
+
+
+def _parse_instant(variable: str, text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"{variable}: is not an ISO 8601 instant") from error
+    if instant.tzinfo is None:
+        raise SettingsError(f"{variable}: needs a UTC offset")
+    return instant
