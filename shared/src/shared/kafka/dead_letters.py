@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +13,8 @@ SUFFIX: Final = ".dead-letter"
 PREFIX: Final = "decorum_dead_letter_"
 REDRIVE_GROUP: Final = "decorum_redrive_group"
 REDRIVE_COUNT: Final = "decorum_redrive_count"
+REDRIVE_COUNT_MAX: Final = 5
+REDRIVE_RECORDS_MAX: Final = 1_000
 
 
 def dead_letter(record: RawRecord, *, poison: Poison, group: str, at: datetime) -> WireMessage:
@@ -42,6 +44,16 @@ def is_for_another_group(headers: Headers, group: str) -> bool:
     return any(name == REDRIVE_GROUP and value != group.encode() for name, value in headers)
 
 
-def original(headers: Sequence[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
-    """The headers that the record had before it became a dead letter."""
-    return tuple((name, value) for name, value in headers if not name.startswith(PREFIX))
+def redriven(topic: str, key: bytes | None, value: bytes, headers: Headers, *, group: str, count: int) -> WireMessage:
+    """The record as it was, back on its topic, marked for the one group that refused it and with its count."""
+    marks = (REDRIVE_GROUP, REDRIVE_COUNT)
+    return WireMessage(
+        topic=topic,
+        key=key or b"",
+        value=value,
+        headers=(
+            *((name, text) for name, text in headers if not name.startswith(PREFIX) and name not in marks),
+            (REDRIVE_GROUP, group.encode()),
+            (REDRIVE_COUNT, str(count).encode()),
+        ),
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiokafka import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -79,7 +79,7 @@ class Subscription:
         async def consume(message: KafkaMessage) -> None:
             consumer = self.consumer
             if consumer is not None:
-                await on_batch(message.raw_message, consumer)  # type: ignore[arg-type]
+                await on_batch(cast("Sequence[Any]", message.raw_message), consumer)
 
     @property
     def consumer(self) -> DrainingConsumer | None:
@@ -87,16 +87,12 @@ class Subscription:
         consumer = self._subscriber.consumer
         return consumer if isinstance(consumer, DrainingConsumer) else None
 
-    @property
-    def is_consuming(self) -> bool:
-        """Whether the consume loop's task is alive."""
-        return bool(self._subscriber.tasks) and not all(task.done() for task in self._subscriber.tasks)
-
     async def start(self) -> None:
         """Connect and consume; raises KafkaError while the broker is away."""
         await self.broker.connect()
         config = self.broker.config.broker_config
-        config.builder = partial(DrainingConsumer, last_topics=self._last_topics, **config.builder.keywords)
+        options = cast("partial[Any]", config.builder).keywords
+        config.builder = partial(DrainingConsumer, last_topics=self._last_topics, **options)
         try:
             await self.broker.start()
         except BaseException:

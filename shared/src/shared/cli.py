@@ -1,0 +1,51 @@
+"""The `decorum` command: sub-commands come from the entry points of group `decorum.commands`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from shared.errors import Rejection
+from shared.settings import SettingsError
+
+GROUP: Final = "decorum.commands"
+UP_ENVIRONMENT: Final = Path("var/up/environment")
+"""Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
+
+
+def build() -> typer.Typer:
+    """The command with every installed package's sub-commands, in alphabetical order."""
+    app = typer.Typer(
+        name="decorum",
+        help="Decides when, how and whether a borrower may be contacted, makes the contact, and books what comes back.",
+        no_args_is_help=True,
+        pretty_exceptions_show_locals=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        app.add_typer(entry.load(), name=entry.name)
+    return app
+
+
+def use_running_platform(path: Path = UP_ENVIRONMENT) -> None:
+    """Point this command at what `decorum up` runs in this folder, unless the environment points elsewhere."""
+    if "DECORUM_KAFKA_BOOTSTRAP_SERVERS" in os.environ or not path.is_file():
+        return
+    for line in path.read_text().splitlines():
+        name, _, value = line.partition("=")
+        os.environ.setdefault(name, value)
+
+
+def main() -> None:
+    """Run the command; what a person can mend is said in one line, without a trace."""
+    use_running_platform()
+    try:
+        build()()
+    except (SettingsError, Rejection) as error:
+        print(f"decorum: {error}", file=sys.stderr)
+        raise SystemExit(2) from error

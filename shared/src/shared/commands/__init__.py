@@ -1,0 +1,1 @@
+"""Sub-commands of `decorum` that belong to the platform as a whole."""

@@ -1,0 +1,55 @@
+"""What the platform's commands need from the environment: one publisher, the clock, who is acting."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from aiokafka.errors import KafkaError
+
+from shared import ids
+from shared.contracts.types import Message
+from shared.errors import Rejection
+from shared.kafka.publisher import Publisher
+from shared.kafka.records import Outgoing, encode
+from shared.service import PlatformSettings
+
+
+@asynccontextmanager
+async def publisher(settings: PlatformSettings) -> AsyncIterator[Publisher]:
+    """A connected publisher; says in one line when the broker can't be reached."""
+    connection = Publisher(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="decorum-cli")
+    try:
+        await connection.start()
+    except KafkaError as error:
+        raise Rejection("the Kafka broker can't be reached") from error
+    try:
+        yield connection
+    finally:
+        await connection.stop()
+
+
+def acting_person(given: str | None) -> str:
+    """Who does this: the option's value, else the login name, in the form of an id."""
+    name = given or getpass.getuser()
+    return re.sub(r"[^A-Za-z0-9._:\-]", "-", name)[:96] or "unknown"
+
+
+async def publish_actions(settings: PlatformSettings, actions: Sequence[Message], *, at: datetime) -> None:
+    """Publish operator actions and wait until every in-sync replica has them."""
+    messages = [
+        encode(
+            Outgoing(
+                message=action,
+                ce_id=ids.derive("operator-action", type(action).__name__, repr(action)),
+                ce_time=at,
+            ),
+            source="decorum/operator",
+        )
+        for action in actions
+    ]
+    async with publisher(settings) as connection:
+        await connection.publish(messages)

@@ -1,0 +1,39 @@
+"""`decorum db`: the schemas of the four services."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from shared.errors import Rejection
+from shared.postgres.engine import service_database_url
+from shared.postgres.migrations import SERVICE_PACKAGES, migrate
+from shared.service import PlatformSettings
+
+commands = typer.Typer(help="Bring each service's database to its newest schema.", no_args_is_help=True)
+
+
+@commands.callback()
+def group() -> None:
+    """Bring each service's database to its newest schema."""
+
+
+@commands.command("migrate")
+def migrate_command(
+    service: Annotated[
+        str | None, typer.Option(help="only this one: scheduler, compliance-gate, notifier, ledger")
+    ] = None,
+) -> None:
+    """Migrate all services' databases, or one. Safe to repeat; two at once wait for each other."""
+    settings = PlatformSettings.load()
+    packages = SERVICE_PACKAGES if service is None else (service.replace("-", "_"),)
+    for package in packages:
+        if package not in SERVICE_PACKAGES:
+            raise Rejection(f"there is no service {service}")
+        try:
+            asyncio.run(migrate(package, service_database_url(settings.database_url, package)))
+        except OSError as error:
+            raise Rejection("the database server can't be reached") from error
+        typer.echo(f"{package.replace('_', '-')}: at its newest revision")

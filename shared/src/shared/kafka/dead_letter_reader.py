@@ -1,0 +1,135 @@
+"""Reads the dead-letter topics from their beginning to where they end now, without a consumer group."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.contracts.registry import TOPICS
+from shared.errors import Rejection
+from shared.kafka.dead_letters import PREFIX, REDRIVE_COUNT, SUFFIX
+from shared.kafka.records import Headers
+
+READ_RECORDS_MAX: Final = 100_000
+POLL_TIMEOUT_MS: Final = 1_000
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:\-]{1,96}")
+_PLAIN_FIELDS: Final = re.compile(
+    r".*_id|.*_on|.*_at|.*_from|.*_until|as_of|currency|kind|channel|language|region|holder"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One dead letter; `partition` and `offset` are those of the record that was refused."""
+
+    place: str
+    topic: str
+    partition: int
+    offset: int
+    group: str
+    reason: str
+    detail: str
+    at: str
+    redrive_count: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+    @property
+    def borrower_id(self) -> str:
+        """The key, if it can be a borrower's id."""
+        text = (self.key or b"").decode("utf-8", "replace")
+        return text if _IDENTIFIER.fullmatch(text) else "unknown"
+
+    def summary(self) -> dict[str, Any]:
+        """What may be shown to anyone."""
+        names = ("place", "topic", "partition", "offset", "group", "reason", "detail", "at", "redrive_count")
+        return {**{name: getattr(self, name) for name in names}, "bytes": len(self.value)}
+
+    def shown_headers(self) -> dict[str, str]:
+        """The CloudEvents headers; any other value is the sender's and stays hidden."""
+        return {
+            name: value.decode("utf-8", "replace") if name.startswith("ce_") else "***"
+            for name, value in self.headers
+            if not name.startswith(PREFIX)
+        }
+
+
+def masked(value: bytes) -> Any:
+    """The body with every text masked but ids, dates, codes; a body that isn't JSON is only measured."""
+    try:
+        return _mask(json.loads(value), "")
+    except (ValueError, RecursionError):
+        return {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+
+
+def _mask(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _mask(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_mask(inner, name) for inner in value]
+    if isinstance(value, str):
+        plain = _PLAIN_FIELDS.fullmatch(name) and _IDENTIFIER.fullmatch(value)
+        return value if plain and not re.fullmatch(r"\+?\d{7,}", value) else "***"
+    return value
+
+
+async def read_all(bootstrap_servers: str) -> list[DeadLetter]:
+    """Every dead letter of every topic, oldest first by place; at most `READ_RECORDS_MAX`."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        await consumer.stop()
+        raise Rejection("the Kafka broker can't be reached") from error
+    try:
+        return await _read(consumer)
+    finally:
+        await consumer.stop()
+
+
+async def _read(consumer: Any) -> list[DeadLetter]:
+    existing = await consumer.topics()
+    partitions = [
+        TopicPartition(topic + SUFFIX, partition)
+        for topic in TOPICS
+        if topic + SUFFIX in existing
+        for partition in sorted(consumer.partitions_for_topic(topic + SUFFIX) or ())
+    ]
+    consumer.assign(partitions)
+    ends = await consumer.end_offsets(partitions) if partitions else {}
+    await consumer.seek_to_beginning(*partitions)
+    letters: list[DeadLetter] = []
+    while len(letters) < READ_RECORDS_MAX:
+        behind = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
+        if not behind:
+            break
+        polled = await consumer.getmany(*behind, timeout_ms=POLL_TIMEOUT_MS)
+        letters += [_letter(record) for records in polled.values() for record in records]
+    return sorted(letters, key=lambda letter: letter.place)
+
+
+def _letter(record: Any) -> DeadLetter:
+    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    return DeadLetter(
+        place=f"{record.topic.removesuffix(SUFFIX)}/{record.partition}/{record.offset}",
+        topic=headers.get(PREFIX + "topic", record.topic.removesuffix(SUFFIX)),
+        partition=int(headers.get(PREFIX + "partition", -1)),
+        offset=int(headers.get(PREFIX + "offset", -1)),
+        group=headers.get(PREFIX + "group", ""),
+        reason=headers.get(PREFIX + "reason", ""),
+        detail=headers.get(PREFIX + "detail", ""),
+        at=headers.get(PREFIX + "at", ""),
+        redrive_count=int(headers.get(REDRIVE_COUNT, 0)),
+        key=record.key,
+        value=record.value or b"",
+        headers=record.headers,
+    )
