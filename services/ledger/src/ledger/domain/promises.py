@@ -1,0 +1,172 @@
+"""Promises to pay: how one is opened from a reply, and what became of it, from the payments alone.
+
+The state of every promise of a borrower is computed from all of them and all payments by value time, so that it is the
+same in whatever order replies, payments and reversals arrive. There is one open promise per borrower and currency: a
+newer one replaces it. A payment on any loan of the borrower in the promise's currency counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from shared.contracts import (
+    PromiseBrokenV1,
+    PromiseKeptV1,
+    PromiseOpenedV1,
+    PromisePartlyKeptV1,
+    PromiseState,
+    ReplyReceivedV1,
+)
+from shared.ids import derive
+
+PromiseStanding = Literal["open", "kept", "partly_kept", "broken", "replaced"]
+LATEST_OFFSET = timedelta(hours=-12)
+"""Where the borrower's zone isn't known a day ends where it ends last on earth: nobody is called broken too early."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseTerms:
+    """How promises are read; the bounds keep a mistyped date from pausing contacts for a year."""
+
+    grace_days: int
+    default_days: int
+    ahead_days_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmountDue:
+    """What a reply without an amount promises: what the contact that it answers asked for, or what the book says."""
+
+    currency: str
+    amount_minor: int
+    loans: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """One promise and what became of it. `settled_at` is the business instant of its present state."""
+
+    promise_id: str
+    borrower_id: str
+    reply_id: str
+    currency: str
+    loans: tuple[str, ...]
+    promised_minor: int
+    promised_on: date
+    promised_at: datetime
+    grace_ends_at: datetime
+    state: PromiseStanding = "open"
+    paid_minor: int = 0
+    settled_at: datetime | None = None
+    changes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidAmount:
+    """A payment that stands in the book (not reversed), by value time."""
+
+    at: datetime
+    currency: str
+    amount_minor: int
+
+
+def open_promise(
+    reply: ReplyReceivedV1, due: AmountDue | None, zones: Sequence[str], terms: PromiseTerms
+) -> Promise | None:
+    """The promise that `reply` makes; None where neither it nor `due` says an amount and a currency.
+
+    The date is the one said, else `default_days` on; never before the day of the reply in the borrower's zone, never
+    more than `ahead_days_max` after it.
+    """
+    currency = reply.currency or (due.currency if due else None)
+    amount = reply.promised_minor or (due.amount_minor if due and due.currency == currency else 0)
+    if currency is None or not amount:
+        return None
+    today = reply.received_at.astimezone(ZoneInfo(zones[0]) if zones else UTC).date()
+    wanted = reply.promised_on or today + timedelta(days=terms.default_days)
+    promised_on = min(max(wanted, today), today + timedelta(days=terms.ahead_days_max))
+    return Promise(
+        promise_id=derive("promise", reply.borrower_id, reply.reply_id),
+        borrower_id=reply.borrower_id,
+        reply_id=reply.reply_id,
+        currency=currency,
+        loans=reply.loans or (due.loans if due else ()),
+        promised_minor=amount,
+        promised_on=promised_on,
+        promised_at=reply.received_at.astimezone(UTC),
+        grace_ends_at=grace_end(promised_on, terms.grace_days, zones),
+    )
+
+
+def grace_end(promised_on: date, grace_days: int, zones: Sequence[str]) -> datetime:
+    """The end of the last grace day where it ends last of the borrower's `zones`."""
+    midnight = datetime.combine(promised_on + timedelta(days=grace_days + 1), time())
+    if not zones:
+        return (midnight - LATEST_OFFSET).replace(tzinfo=UTC)
+    return max(midnight.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for zone in zones)
+
+
+def settle(promises: Sequence[Promise], payments: Sequence[PaidAmount], now: datetime) -> list[Promise]:
+    """All promises of one borrower with the state they have at `now`; only those that differ from what they were."""
+    changed = []
+    for currency in sorted({promise.currency for promise in promises}):
+        ordered = sorted((p for p in promises if p.currency == currency), key=lambda p: (p.promised_at, p.reply_id))
+        paid = sorted((p for p in payments if p.currency == currency), key=lambda p: p.at)
+        for promise, newer in zip(ordered, [*ordered[1:], None], strict=True):
+            settled = _settled(promise, newer, paid, now)
+            if settled != promise:
+                changed.append(replace(settled, changes=promise.changes + (settled.state != promise.state)))
+    return changed
+
+
+def _settled(promise: Promise, newer: Promise | None, paid: Sequence[PaidAmount], now: datetime) -> Promise:
+    replaced_at = newer.promised_at if newer is not None and newer.promised_at <= promise.grace_ends_at else None
+    total = 0
+    for payment in paid:
+        in_time = promise.promised_at <= payment.at <= promise.grace_ends_at
+        if not in_time or (replaced_at is not None and payment.at >= replaced_at):
+            continue
+        total += payment.amount_minor
+        if total >= promise.promised_minor:
+            return replace(promise, state="kept", paid_minor=total, settled_at=payment.at)
+    if replaced_at is not None:
+        return replace(promise, state="replaced", paid_minor=total, settled_at=replaced_at)
+    if now < promise.grace_ends_at:
+        return replace(promise, state="open", paid_minor=total, settled_at=promise.promised_at)
+    state: PromiseStanding = "partly_kept" if total else "broken"
+    return replace(promise, state=state, paid_minor=total, settled_at=promise.grace_ends_at)
+
+
+_MESSAGES: dict[PromiseStanding, type[PromiseState]] = {
+    "open": PromiseOpenedV1,
+    "kept": PromiseKeptV1,
+    "partly_kept": PromisePartlyKeptV1,
+    "broken": PromiseBrokenV1,
+}
+
+
+def announcement(promise: Promise) -> PromiseState | None:
+    """The message that says the state of `promise`; none for one that a newer promise replaced, which says it."""
+    message_type = _MESSAGES.get(promise.state)
+    if message_type is None:
+        return None
+    return message_type(
+        borrower_id=promise.borrower_id,
+        promise_id=promise.promise_id,
+        loans=promise.loans,
+        currency=promise.currency,
+        promised_minor=promise.promised_minor,
+        promised_on=promise.promised_on,
+        grace_ends_at=promise.grace_ends_at,
+        paid_minor=promise.paid_minor,
+        at=promise.settled_at or promise.promised_at,
+    )
+
+
+def announcement_id(promise: Promise) -> str:
+    """The id of the message about the present state: it differs when a state is entered again."""
+    return derive("promise-state", promise.borrower_id, promise.promise_id, promise.state, promise.changes)
