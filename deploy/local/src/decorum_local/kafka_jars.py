@@ -1,7 +1,7 @@
 """The jars of Apache Kafka: fetched once into a cache outside the tree, each checked against its committed SHA-256 sum.
 
-`deploy/local/kafka-jars.sha256` is the lock: a line is `sum  group:artifact:version`. `python -m decorum_local.kafka_jars`
-resolves Kafka's dependencies anew and prints that file.
+`deploy/local/kafka-jars.sha256` is the lock: a line is `sum  group:artifact:version`.
+`python -m decorum_local.kafka_jars` resolves Kafka's dependencies anew and prints that file.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def kafka_class_path() -> str:
 
 
 def _fetch(jars: list[Jar], repository: Path) -> None:
-    # Fetched aside and moved when its sum is right: a start that is cut short, or runs beside another, leaves no half jar.
+    # Fetched aside and moved when its sum is right: a start that is cut short, or runs beside another, leaves no
+    # half jar.
     aside = repository / f".fetching-{os.getpid()}"
     try:
         with (

@@ -33,8 +33,8 @@ JAVA_OPTIONS: Final = (
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
 )
-# A killed broker waits out its own old session before it serves again. Three brokers on a small machine get longer, or a busy
-# moment at their start would fence one.
+# A killed broker waits out its own old session before it serves again. Three brokers on a small machine get longer,
+# or a busy moment at their start would fence one.
 SESSION_TIMEOUT_MILLISECONDS: Final = {1: 3000, 3: 6000}
 
 LOG_SETTINGS: Final = """
@@ -52,7 +52,7 @@ logger.started.level = info
 
 
 class KafkaCluster:
-    """One or three brokers with replication among all of them. Kept data is used again by the next start in the folder."""
+    """One or three brokers with replication among all of them. A start in a folder with data goes on with that data."""
 
     def __init__(self, supervisor: Supervisor, folder: Path, *, brokers: int = 1) -> None:
         if brokers not in SESSION_TIMEOUT_MILLISECONDS:
@@ -122,7 +122,11 @@ class KafkaCluster:
             return
         tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(settings))
         run = subprocess.run(
-            self._java(broker, "format", tool), capture_output=True, text=True, timeout=FORMAT_TIMEOUT_SECONDS, check=False
+            self._java(broker, "format", tool),
+            capture_output=True,
+            text=True,
+            timeout=FORMAT_TIMEOUT_SECONDS,
+            check=False,
         )
         if run.returncode != 0:
             raise ServerError(f"the storage of broker {broker} could not be formatted\n{run.stdout}{run.stderr}")

@@ -1,7 +1,8 @@
 """The servers that Decorum needs, embedded in one machine, or others that environment variables name.
 
 `DECORUM_KAFKA_BOOTSTRAP_SERVERS` names another Kafka and `DECORUM_DATABASE_URL` another PostgreSQL: a base URL such as
-`postgresql+asyncpg://user:password@host:5432/postgres`, whose database is replaced by the name asked for. What is named is not started.
+`postgresql+asyncpg://user:password@host:5432/postgres`, whose database is replaced by the name asked for. What is named
+is not started.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Any, Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -48,7 +49,7 @@ class LocalPlatform:
         self._databases: set[str] = set()
 
     def start(self) -> None:
-        """Start what the environment does not name and wait until all of it is ready, with a database for each service."""
+        """Start what the environment does not name, wait until it is ready, and create a database for each service."""
         self._lock_folder()
         try:
             if not self._keep_data:
@@ -144,6 +145,10 @@ class LocalPlatform:
         self._databases.difference_update(names)
         _run_apart(self._administer([f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names]))
 
+    def environment(self) -> dict[str, str]:
+        """The variables that lead services and commands to these servers."""
+        return {KAFKA_VARIABLE: self.kafka_bootstrap_servers, DATABASE_VARIABLE: self._url("postgres")}
+
     def kill_broker(self, broker: int = 0) -> None:
         """End a broker with SIGKILL."""
         self.kafka.broker(broker).kill()
@@ -187,7 +192,9 @@ class LocalPlatform:
         except BlockingIOError:
             self._lock.close()
             self._lock = None
-            raise ServerError(f"another platform runs in {self.folder}: stop it first, or choose another folder") from None
+            raise ServerError(
+                f"another platform runs in {self.folder}: stop it first, or choose another folder"
+            ) from None
 
     def _remove_data(self) -> None:
         for data in ("kafka", "postgres"):
@@ -198,7 +205,7 @@ def _create(name: str, template: str) -> str:
     return f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
 
 
-def _run_apart(work: object) -> None:
-    """Run a coroutine to its end in a thread of its own, so that callers may be inside an event loop or outside of one."""
+def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end in a thread of its own, so that callers may be in an event loop or not."""
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, work).result()  # type: ignore[arg-type]
+        pool.submit(asyncio.run, work).result()

@@ -51,7 +51,7 @@ SETTINGS: Final = {
 
 
 class PostgresServer:
-    """One server with its data in `folder`, or in a temporary folder where the server's account cannot reach that one."""
+    """One server with its data in `folder`, or in a temporary one where the server's account cannot reach `folder`."""
 
     def __init__(self, supervisor: Supervisor, folder: Path) -> None:
         self._supervisor = supervisor
@@ -123,7 +123,9 @@ class PostgresServer:
         if not _is_open_to_others(self._folder):
             self._temporary = Path(tempfile.mkdtemp(prefix="decorum-postgres-"))
             self._temporary.chmod(0o755)
-            print(f"PostgreSQL's account cannot reach {self._folder}: its data lies in {self._temporary}, until it stops")
+            print(
+                f"PostgreSQL's account cannot reach {self._folder}: its data lies in {self._temporary}, until it stops"
+            )
         if not _is_open_to_others(self._installation):
             copy = (self._temporary or self._folder) / "programs"
             if not copy.exists():
@@ -135,12 +137,15 @@ class PostgresServer:
         password_path = home / "password"
         password_path.touch(mode=0o600)
         password_path.write_text(secrets.token_hex(16))
-        self.data_folder.mkdir(mode=0o700, exist_ok=True)
+        # Made aside: a start that is cut short leaves no half data folder.
+        draft = home / "data.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
         if self._account:
-            os.chown(self.data_folder, self._account.pw_uid, self._account.pw_gid)
+            os.chown(draft, self._account.pw_uid, self._account.pw_gid)
             os.chown(password_path, self._account.pw_uid, self._account.pw_gid)
         arguments = (
-            f"--pgdata={self.data_folder}",
+            f"--pgdata={draft}",
             f"--username={USER}",
             f"--pwfile={password_path}",
             "--auth=scram-sha-256",
@@ -157,10 +162,13 @@ class PostgresServer:
             env=self._environment(),
             timeout=INITDB_TIMEOUT_SECONDS,
             check=False,
-            **self._as_account(),
+            user=self._account.pw_uid if self._account else None,
+            group=self._account.pw_gid if self._account else None,
+            extra_groups=[] if self._account else None,
         )
         if run.returncode != 0:
             raise ServerError(f"initdb failed\n{run.stdout}{run.stderr}")
+        draft.rename(self.data_folder)
 
     def _is_ready(self) -> bool:
         check = [self._binary("pg_isready"), "-q", "-h", HOST, "-p", str(self.port), "-U", USER, "-d", "postgres"]
@@ -171,11 +179,6 @@ class PostgresServer:
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-
-    def _as_account(self) -> dict[str, object]:
-        if self._account is None:
-            return {}
-        return {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
 
 
 def _is_open_to_others(path: Path) -> bool:

@@ -135,9 +135,7 @@ class ChildProcess:
     def send_signal(self, signal_number: signal.Signals, *, group: bool = False) -> None:
         """Signal the process, or with `group` every process of its group."""
         if self.is_running():
-            self._supervisor.request(
-                operation="send_signal", pid=self.pid, signal=int(signal_number), group=group
-            )
+            self._supervisor.request(operation="send_signal", pid=self.pid, signal=int(signal_number), group=group)
 
     def kill(self) -> None:
         """End it with SIGKILL and wait until it is gone."""

@@ -1,9 +1,9 @@
 """The process that owns every other process: it starts them when told, and ends them all when its owner is gone.
 
-Run as a program (`python -I -S watchdog.py SOCKET_FD STATE_FILE`) with one end of a socket pair. It answers one JSON line
-per JSON line. The owner's end closes when the owner exits, however that happens, SIGKILL included; then each child gets
-its `abandon_signal`, and SIGKILL if it is still there after `ABANDON_TIMEOUT_SECONDS`. On Linux each child is also killed by the
-kernel when the watchdog itself is killed; elsewhere the next start finds it in the state file.
+Run as a program (`python -I -S watchdog.py SOCKET_FD STATE_FILE`) with one end of a socket pair. It answers one JSON
+line per JSON line. The owner's end closes when the owner exits, however that happens, SIGKILL included; then each child
+gets its `abandon_signal`, and SIGKILL if it is still there after `ABANDON_TIMEOUT_SECONDS`. On Linux each child is also
+killed by the kernel when the watchdog itself is killed; elsewhere the next start finds it in the state file.
 
 Signals are sent here rather than by the owner because only the parent knows that a pid is not yet somebody else's.
 """

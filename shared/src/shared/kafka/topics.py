@@ -1,4 +1,4 @@
-"""Topics as `deploy/kafka/topics.yaml` has them: created by a command, compared with what a cluster has, never guessed."""
+"""Topics as `deploy/kafka/topics.yaml` has them: created by a command, and compared with what a cluster has."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _settings(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 async def create_topics(bootstrap_servers: str, topics: Sequence[Topic]) -> tuple[str, ...]:
-    """Create the topics that are missing, wait until every broker knows them, and return their names.
+    """Create the topics that are missing, wait until every partition has a leader, and return their names.
 
     Topics that exist are left as they are: see `differences`.
     """
@@ -156,7 +156,7 @@ async def _actual(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[s
 
 
 async def _until_known(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
-    """Wait until every partition has a leader, in the eyes of the broker that answers."""
+    """Wait until every partition has a leader for the broker that answers; clients try again at the others."""
     expected = {topic.name: topic.partitions for topic in topics}
     async for attempt in _bounded():
         with attempt:
