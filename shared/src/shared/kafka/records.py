@@ -36,12 +36,18 @@ _decoders: Final[dict[type[Message], msgspec.json.Decoder[Any]]] = {
 class RawRecord(Protocol):
     """The part of aiokafka's ConsumerRecord that decoding needs."""
 
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
