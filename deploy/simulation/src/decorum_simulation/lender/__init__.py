@@ -1,0 +1,1 @@
+"""The virtual lender: loans, statements, daily snapshots, payments, and everything else its core publishes."""
