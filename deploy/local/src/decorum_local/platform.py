@@ -24,6 +24,7 @@ import asyncpg
 from decorum_local.kafka_server import KafkaCluster
 from decorum_local.postgres_server import PostgresServer
 from decorum_local.supervisor import ServerError, Supervisor
+from shared.kafka.topics import create_topics, delete_topics, load_topics
 
 KAFKA_VARIABLE: Final = "DECORUM_KAFKA_BOOTSTRAP_SERVERS"
 DATABASE_VARIABLE: Final = "DECORUM_DATABASE_URL"
@@ -145,6 +146,17 @@ class LocalPlatform:
         self._databases.difference_update(names)
         _run_apart(self._administer([f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names]))
 
+    def create_topics(self, *, partitions: int | None = None) -> None:
+        """Create the topics of `topics.yaml` that are missing; an embedded cluster replicates to all its brokers."""
+        topics = load_topics(partitions=partitions, replication_factor=self._brokers if self._kafka else None)
+        _run_apart(create_topics(self.kafka_bootstrap_servers, topics))
+
+    def empty_topics(self, *, partitions: int | None = None) -> None:
+        """Delete the topics of `topics.yaml` with all records and committed offsets, and create them again."""
+        names = [topic.name for topic in load_topics()]
+        _run_apart(delete_topics(self.kafka_bootstrap_servers, names))
+        self.create_topics(partitions=partitions)
+
     def environment(self) -> dict[str, str]:
         """The variables that lead services and commands to these servers."""
         return {KAFKA_VARIABLE: self.kafka_bootstrap_servers, DATABASE_VARIABLE: self._url("postgres")}
@@ -205,7 +217,7 @@ def _create(name: str, template: str) -> str:
     return f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
 
 
-def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+def _run_apart(work: Coroutine[Any, Any, object]) -> None:
     """Run a coroutine to its end in a thread of its own, so that callers may be in an event loop or not."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, work).result()
