@@ -64,7 +64,7 @@ def asyncapi(service: str) -> dict[str, Any]:
     topics = [topic for topic in TOPICS if any(c.topic == topic for c in (*received, *sent))]
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": f"Decorum {service}", "version": "1", "license": {"name": "see LICENSE"}},
+        "info": {"title": f"Decorum {service}", "version": "1"},
         "defaultContentType": "application/json",
         "channels": {topic: _channel(topic, (*received, *sent)) for topic in topics},
         "operations": {
@@ -122,9 +122,8 @@ def _json(value: Any) -> str:
 
 
 def _stale(files: dict[Path, str]) -> list[Path]:
-    present = {
-        path.relative_to(ROOT) for folder in ("schemas", "examples") for path in (ROOT / "shared" / folder).glob("*")
-    }
+    folders = (ROOT / "shared" / "schemas", ROOT / "shared" / "examples")
+    present = {path.relative_to(ROOT) for folder in folders for path in folder.glob("*")}
     changed = [path for path, text in files.items() if not (ROOT / path).is_file() or (ROOT / path).read_text() != text]
     return sorted({*changed, *(present - files.keys())})
 

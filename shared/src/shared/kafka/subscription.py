@@ -76,10 +76,10 @@ class Subscription:
         )
 
         @self._subscriber
-        async def consume(message: KafkaMessage) -> None:
+        async def consume(records: Sequence[Any]) -> None:
             consumer = self.consumer
             if consumer is not None:
-                await on_batch(cast("Sequence[Any]", message.raw_message), consumer)
+                await on_batch(records, consumer)
 
     @property
     def consumer(self) -> DrainingConsumer | None:
@@ -108,8 +108,8 @@ class Subscription:
         return KafkaMessage(body=b"", raw_message=records, headers={}, consumer=_NoConsumer())
 
     @staticmethod
-    async def _decode(_: KafkaMessage) -> None:
-        return None
+    async def _decode(message: KafkaMessage) -> Sequence[Any]:
+        return cast("Sequence[Any]", message.raw_message)
 
 
 class _NoConsumer:
