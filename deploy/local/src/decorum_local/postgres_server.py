@@ -127,10 +127,13 @@ class PostgresServer:
                 f"PostgreSQL's account cannot reach {self._folder}: its data lies in {self._temporary}, until it stops"
             )
         if not _is_open_to_others(self._installation):
-            copy = (self._temporary or self._folder) / "programs"
-            if not copy.exists():
-                shutil.copytree(self._installation, copy, symlinks=True)
-            self._installation = copy
+            copies = (self._temporary or self._folder) / "programs"
+            package = self._installation.parent
+            # On Linux the wheel keeps libraries in a folder beside the package, found by a relative path.
+            for source in (package, package.with_name(f"{package.name}.libs")):
+                if source.exists():
+                    shutil.copytree(source, copies / source.name, symlinks=True, dirs_exist_ok=True)
+            self._installation = copies / package.name / self._installation.name
 
     def _initialize(self) -> None:
         home = self.data_folder.parent
