@@ -77,6 +77,10 @@ class Supervisor:
         )
         return ChildProcess(supervisor=self, command=command, pid=reply["pid"])
 
+    def remove_at_end(self, folder: Path) -> None:
+        """Have a temporary folder removed when this process or the supervisor has ended."""
+        self.request(operation="remove_at_end", folder=str(folder))
+
     def request(self, **fields: Any) -> dict[str, Any]:
         """Ask the watchdog; raises `ServerError` with its reason."""
         with self._lock:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,6 +36,7 @@ class Children:
         self._state_path = state_path
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._abandon_signals: dict[int, int] = {}
+        self._folders: list[str] = []
         self._set_death_signal = _death_signal_setter()
 
     def spawn(self, request: Request) -> Reply:
@@ -81,8 +83,13 @@ class Children:
         self._write_state()
         return {}
 
+    def remove_at_end(self, request: Request) -> Reply:
+        """Remove a folder once every process has ended."""
+        self._folders.append(request["folder"])
+        return {}
+
     def end_all(self) -> None:
-        """End whatever still runs; nothing is left behind when this returns."""
+        """End whatever still runs; no process and no temporary folder is left behind when this returns."""
         for pid, process in self._processes.items():
             if process.poll() is None:
                 os.kill(pid, self._abandon_signals[pid])
@@ -96,6 +103,8 @@ class Children:
                 process.wait()
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
         self._state_path.unlink(missing_ok=True)
 
     def _write_state(self) -> None:
@@ -129,6 +138,7 @@ def serve(connection: socket.socket, children: Children) -> None:
         "poll": children.poll,
         "send_signal": children.send_signal,
         "forget": children.forget,
+        "remove_at_end": children.remove_at_end,
     }
     with connection.makefile("rwb") as stream:
         for line in stream:
