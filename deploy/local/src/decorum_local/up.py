@@ -1,0 +1,126 @@
+"""`decorum up`: everything running on this machine, with its addresses printed, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from decorum_local.platform import LocalPlatform
+from decorum_local.stack import SERVICES, Stack, StackOptions
+from shared.clock import write_offset
+from shared.errors import Rejection
+
+DEFAULT_AT: Final = "2026-09-16T10:00+08:00"
+commands = typer.Typer(help="Run the whole platform on this machine until Ctrl-C.")
+
+
+@commands.callback(invoke_without_command=True)
+def up_command(
+    at: Annotated[
+        str, typer.Option("--at", help="where the clock starts: an instant with its offset, or now")
+    ] = DEFAULT_AT,
+    folder: Annotated[Path, typer.Option("--folder", help="where data and logs go")] = Path("var/up"),
+    shadow: Annotated[bool, typer.Option("--shadow", help="decide and record everything, send nothing")] = False,
+) -> None:
+    """Start Kafka, Postgres, a carrier simulator and the four services; `decorum` commands in this folder use them."""
+    console = Console()
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = _clock(at, folder)
+    environment = {**clock, "DECORUM_MODE": "shadow" if shadow else "live"}
+    with LocalPlatform(folder / "servers") as platform, _environment_file(folder / "environment") as publish:
+        if not platform.is_embedded and "DECORUM_CLOCK" in clock:
+            raise Rejection("a shifted clock is refused with servers that aren't the embedded ones: use --at now")
+        stack = Stack(platform, folder / "logs", StackOptions(environment=environment))
+        with console.status("preparing topics and databases"):
+            stack.prepare()
+        with console.status("starting the services"):
+            stack.start()
+        publish(stack.environment())
+        _print_addresses(console, stack, at, clock)
+        try:
+            _until_interrupted(stack)
+        finally:
+            console.print("stopping …")
+            stack.stop()
+
+
+def _clock(at: str, folder: Path) -> dict[str, str]:
+    if at == "now":
+        return {}
+    try:
+        start = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise Rejection("--at is an ISO 8601 instant such as 2026-09-16T10:00+08:00, or now") from error
+    if start.tzinfo is None:
+        raise Rejection("--at needs a UTC offset, for example +08:00")
+    path = folder / "clock.json"
+    write_offset(path, start - datetime.now(UTC))
+    return {"DECORUM_CLOCK": "shifted", "DECORUM_CLOCK_FILE": str(path)}
+
+
+@contextlib.contextmanager
+def _environment_file(path: Path) -> Iterator[_Publish]:
+    try:
+        yield _Publish(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class _Publish:
+    """Writes the addresses for other commands, readable by this user alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, environment: dict[str, str]) -> None:
+        self._path.touch(mode=0o600)
+        self._path.write_text("".join(f"{name}={value}\n" for name, value in sorted(environment.items())))
+
+
+def _print_addresses(console: Console, stack: Stack, at: str, clock: dict[str, str]) -> None:
+    if clock:
+        console.rule(f"[bold]the clock is shifted: it started at {at}[/]  (decorum clock advance 1d moves it on)")
+    else:
+        console.rule("[bold]real time[/]")
+    table = Table("what", "address", title="Decorum is up; Ctrl-C ends it")
+    for name in SERVICES:
+        for process in stack.replicas[name]:
+            table.add_row(process.name, f"{process.url}/readyz  {process.url}/metrics")
+    notifier = stack.replicas["notifier"][0]
+    table.add_row("webhooks", f"{notifier.url}/webhooks/sms/receipts, /webhooks/sms/inbound, the same under voice")
+    table.add_row("carrier simulator", f"{stack.carrier.url}  (what it got: {_short(stack.carrier_journal)})")
+    table.add_row("Kafka", stack.environment()["DECORUM_KAFKA_BOOTSTRAP_SERVERS"])
+    table.add_row("logs", _short(stack.folder))
+    console.print(table)
+    console.print("Try: [bold].venv/bin/decorum events publish …[/], [bold].venv/bin/decorum case show BORROWER[/]")
+
+
+def _short(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def _until_interrupted(stack: Stack) -> None:
+    ended = threading.Event()
+    previous = {sig: signal.signal(sig, lambda *_: ended.set()) for sig in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while not ended.wait(1.0):
+            for process in stack.processes:
+                if not process.is_running:
+                    print(f"decorum: {process.name} ended by itself; see {process.log_path}", file=sys.stderr)
+                    return
+    finally:
+        for sig, handler in previous.items():
+            signal.signal(sig, handler)
