@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,14 +107,11 @@ class PostgresServer:
     def stop(self, *, keep_data: bool) -> None:
         """Shut down fast (open transactions are rolled back), or at once if the data is not kept.
 
-        Data in a temporary folder is removed.
+        Data in a temporary folder is removed when the supervisor is closed.
         """
         if self._process is not None:
             how = signal.SIGINT if keep_data else signal.SIGQUIT
             self._process.stop(timeout_seconds=STOP_TIMEOUT_SECONDS, signal_number=how)
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            self._temporary = None
 
     def _place(self) -> None:
         """See to it that the server's account can reach its data and its programs."""
@@ -122,9 +120,10 @@ class PostgresServer:
             return
         if not _is_open_to_others(self._folder):
             self._temporary = Path(tempfile.mkdtemp(prefix="decorum-postgres-"))
+            self._supervisor.remove_at_end(self._temporary)
             self._temporary.chmod(0o755)
             print(
-                f"PostgreSQL's account cannot reach {self._folder}: its data lies in {self._temporary}, until it stops"
+                f"PostgreSQL's account cannot reach {self._folder}, its data is in {self._temporary}", file=sys.stderr
             )
         if not _is_open_to_others(self._installation):
             copies = (self._temporary or self._folder) / "programs"
