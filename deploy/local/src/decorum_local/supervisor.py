@@ -21,6 +21,7 @@ import psutil
 from decorum_local import watchdog
 
 POLL_SECONDS = 0.01
+STOP_TIMEOUT_SECONDS = 10.0
 LOG_LINES_SHOWN = 20
 
 
@@ -147,8 +148,11 @@ class ChildProcess:
         self.wait(timeout_seconds=10)
 
     def pause(self) -> None:
-        """Stop it with SIGSTOP: it keeps its connections and does nothing."""
+        """Stop it with SIGSTOP and wait until it stands: it keeps its connections and does nothing."""
         self.send_signal(signal.SIGSTOP)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            self.wait_ready(lambda: process.status() == psutil.STATUS_STOPPED, timeout_seconds=STOP_TIMEOUT_SECONDS)
 
     def resume(self) -> None:
         """Let it go on with SIGCONT."""
