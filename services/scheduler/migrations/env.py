@@ -1,0 +1,4 @@
+from scheduler.adapters.tables import metadata
+from shared.postgres.migrations import run_env
+
+run_env(metadata)

@@ -1,0 +1,1 @@
+"""SQL and strategy files: what the scheduler's ports are made of."""

@@ -1,0 +1,121 @@
+"""`decorum strategy`: check strategy files, and show what a path looks like for one loan."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scheduler.adapters.strategy_files import GRADING_FILE, read_book, read_grading, read_strategy
+from scheduler.adapters.yaml_lines import StrategyFileError
+from scheduler.domain.strategy import LoanShape, path_of, referral_time, step_times
+from scheduler.settings import SHIPPED_STRATEGIES
+from shared.errors import Rejection
+from shared.money import MINOR_DIGITS
+
+commands = typer.Typer(
+    help="Check treatment strategies, and show the path that they give a loan.", no_args_is_help=True
+)
+Folder = Annotated[Path, typer.Option("--folder", help="where the strategy files are", file_okay=False)]
+
+
+@commands.callback()
+def group() -> None:
+    """Check treatment strategies, and show the path that they give a loan."""
+
+
+@commands.command("check")
+def check_command(
+    paths: Annotated[list[Path], typer.Argument(help="strategy files, a grading file, or a folder with all of them")],
+) -> None:
+    """Say of each file whether a service would start with it; the first mistake is told with its line."""
+    failed = False
+    for path in paths:
+        try:
+            what = _check(path)
+        except StrategyFileError as error:
+            failed = True
+            typer.echo(str(error), err=True)
+        else:
+            typer.echo(f"{path}: {what}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _check(path: Path) -> str:
+    if path.is_dir():
+        book = read_book(path)
+        return "good: " + ", ".join(f"{grade} is {s.name}" for grade, s in book.by_grade.items())
+    if path.name == GRADING_FILE:
+        return f"good: {len(read_grading(path).bands)} bands"
+    strategy = read_strategy(path)
+    return f"good: {strategy.name}, {len(strategy.steps)} steps, {len(strategy.referrals)} referrals"
+
+
+@commands.command("path")
+def path_command(
+    amount_minor: Annotated[int, typer.Option(min=1, help="overdue amount in minor units (fen, cents)")],
+    due_on: Annotated[str, typer.Option(help="oldest unpaid due date, for example 2026-09-10")],
+    currency: Annotated[str, typer.Option(help="ISO 4217")] = "CNY",
+    zone: Annotated[str, typer.Option(help="time zone of the borrower")] = "Asia/Shanghai",
+    broken_promises: Annotated[int, typer.Option(min=0, help="broken promises in this episode")] = 0,
+    folder: Folder = SHIPPED_STRATEGIES,
+    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+) -> None:
+    """Every step that a loan of this amount would meet, from the reminder to the last referral.
+
+    Times are the first of each step's preferred hours; the gate has the last word on when it is legal.
+    """
+    rows = _rows(folder, amount_minor, _day(due_on), _currency(currency), zone, broken_promises)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*(str(row[name] or "") for name in COLUMNS))
+    Console().print(table)
+
+
+def _rows(
+    folder: Path, amount_minor: int, due_on: date, currency: str, zone: str, broken_promises: int
+) -> list[dict[str, Any]]:
+    try:
+        book = read_book(folder)
+    except StrategyFileError as error:
+        raise Rejection(str(error)) from error
+    shape = LoanShape(size=book.grading.size(currency, amount_minor), lag_days=0)
+    path = path_of(book, frozenset({shape}), currency, broken_promises)
+    rows: list[dict[str, Any]] = []
+    for step, strategy in path.steps:
+        due_at, expires_at = step_times(step, due_on, zone, 0)
+        times = {"due_at": due_at.isoformat(), "expires_at": expires_at.isoformat()}
+        rows.append(
+            {"day": step.day, **times, "what": step.channel, "text": step.template, "key": step.key}
+            | {"grade": strategy.grade, "strategy": strategy.name}
+        )
+    for referral, strategy in path.referrals:
+        due_at = referral_time(referral, due_on, zone)
+        rows.append(
+            {"day": referral.day, "due_at": due_at.isoformat(), "expires_at": None}
+            | {"what": f"referral to {referral.target}", "text": referral.reason, "key": referral.key}
+            | {"grade": strategy.grade, "strategy": strategy.name}
+        )
+    return rows
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Rejection("--due-on is a date such as 2026-09-10") from error
+
+
+def _currency(code: str) -> str:
+    if code not in MINOR_DIGITS:
+        raise Rejection(f"{code} is not a currency that is known here")
+    return code

@@ -1,0 +1,1 @@
+"""What the scheduler decides, as values and pure functions."""

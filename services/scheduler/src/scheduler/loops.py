@@ -1,0 +1,89 @@
+"""The release loop: claims what is due, hands it over in the order in which it fell due, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from scheduler import metrics
+from scheduler.domain.planning import Playbook
+from scheduler.domain.releasing import Released, release
+from scheduler.ports import DossierStore
+from shared import ids
+from shared.clock import Clock
+from shared.contracts.attempts import AttemptSubmittedV1
+from shared.kafka.records import Outgoing
+from shared.postgres.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Releaser:
+    """Any number of replicas run it at once: a borrower that one of them holds is passed over by the others.
+
+    Amounts are those of the moment, read under the borrower's lock. `on_released` runs after the commit.
+    """
+
+    engine: AsyncEngine
+    outbox: Outbox
+    store: DossierStore
+    playbook: Playbook
+    clock: Clock
+    borrowers_max: int
+    on_released: Callable[[], None]
+
+    async def run_once(self) -> int:
+        """Release one bounded batch of borrowers; how many they were."""
+        now = self.clock.now()
+        async with self.engine.begin() as tx:
+            due = await self.store.claim_due(tx, now=now, borrowers_max=self.borrowers_max)
+            released = [release(dossier, self.playbook, now) for dossier in due.values()]
+            submissions = _in_order(released)
+            await self.store.save(tx, list(zip(due.values(), (r.dossier for r in released), strict=True)))
+            await self.store.record_submissions(tx, submissions)
+            await self.outbox.add(tx, [*_submitted(submissions, now), *_referred(released, now)])
+        if due:
+            _count(released, now)
+            self.on_released()
+        return len(due)
+
+    async def next_due_at(self) -> datetime | None:
+        """When there will be something to release."""
+        async with self.engine.connect() as tx:
+            return await self.store.next_wake_at(tx)
+
+
+def _in_order(released: Sequence[Released]) -> list[AttemptSubmittedV1]:
+    due = [
+        (left.dossier.attempts[submission.attempt_id].due_at, submission.attempt_id, submission)
+        for left in released
+        for submission in left.submissions
+    ]
+    return [submission for _, _, submission in sorted(due, key=lambda entry: entry[:2])]
+
+
+def _submitted(submissions: Iterable[AttemptSubmittedV1], now: datetime) -> Iterator[Outgoing]:
+    for submission in submissions:
+        number = submission.submission_number
+        ce_id = ids.derive("submission", submission.borrower_id, submission.attempt_id, number)
+        yield Outgoing(message=submission, ce_id=ce_id, ce_time=now)
+
+
+def _referred(released: Sequence[Released], now: datetime) -> Iterator[Outgoing]:
+    for left in released:
+        for referral in left.referrals:
+            yield Outgoing(message=referral, ce_id=referral.referral_id, ce_time=now)
+
+
+def _count(released: Sequence[Released], now: datetime) -> None:
+    for left in released:
+        for submission in left.submissions:
+            metrics.SUBMISSIONS.labels(submission.channel, submission.risk_grade, submission.purpose).inc()
+            due_at = left.dossier.attempts[submission.attempt_id].due_at
+            metrics.RELEASE_LAG_SECONDS.observe(max(0.0, (now - due_at).total_seconds()))
+        for referral in left.referrals:
+            metrics.REFERRALS.labels(referral.target).inc()
+        for attempt in left.ended:
+            metrics.ATTEMPTS_ENDED.labels(attempt.end_reason).inc()

@@ -1,0 +1,36 @@
+"""What the handlers and loops need of storage. Every method works inside the caller's transaction, set-based."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler.domain.planning import Dossier
+from shared.contracts.attempts import AttemptSubmittedV1
+
+
+class DossierStore(Protocol):
+    """Borrowers with their loans, circumstances, attempts and referrals."""
+
+    async def lock(self, tx: AsyncConnection, borrower_ids: Iterable[str], *, now: datetime) -> Mapping[str, Dossier]:
+        """The dossiers of `borrower_ids`, made where missing, locked in id order until the transaction ends."""
+        ...
+
+    async def claim_due(self, tx: AsyncConnection, *, now: datetime, borrowers_max: int) -> Mapping[str, Dossier]:
+        """The dossiers that are due at `now`, longest due first, locked; those that another replica holds are left."""
+        ...
+
+    async def save(self, tx: AsyncConnection, changes: Sequence[tuple[Dossier, Dossier]]) -> None:
+        """Write what differs between each dossier as it was loaded and as it is now."""
+        ...
+
+    async def record_submissions(self, tx: AsyncConnection, submissions: Sequence[AttemptSubmittedV1]) -> None:
+        """Keep the hand-overs; one that is there already is a defect and fails the transaction."""
+        ...
+
+    async def next_wake_at(self, tx: AsyncConnection) -> datetime | None:
+        """The earliest instant at which a dossier is due."""
+        ...
