@@ -197,13 +197,15 @@ def _correct(
         ]
         corrections.written.extend(new)
         corrections.standing[event.identity] = (*kept, *new)
-        was_unposted = {one.payment_id for one in taken_back if one.kind == "payment_reversed"}
+        unposted_before = {one.payment_id for one in taken_back if one.kind == "payment_reversed"}
         for one in new:
-            booked = step.book.payments[one.payment_id] if one.payment_id is not None else None
-            if booked is not None and one.kind == "payment":
-                corrections.posted.append((event, one.payment_id or "", booked))
-            if booked is not None and one.kind == "payment_reversed" and one.payment_id not in was_unposted:
-                corrections.unposted.append((event, one.payment_id or "", booked))
+            if one.payment_id is None or one.kind not in ("payment", "payment_reversed"):
+                continue
+            announced = (event, one.payment_id, step.book.payments[one.payment_id])
+            if one.kind == "payment":
+                corrections.posted.append(announced)
+            elif one.payment_id not in unposted_before:
+                corrections.unposted.append(announced)
     _repeat_doubled(corrections, steps[0])
     return corrections
 

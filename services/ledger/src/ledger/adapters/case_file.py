@@ -1,0 +1,48 @@
+"""What is known of one borrower's case, for people: balances, promises and the timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.adapters import tables
+from shared.postgres.rows import select_matching
+
+EVERYBODY: Final = "all"
+"""The borrower id of operator actions that concern more than one borrower."""
+_LOAN_COLUMNS: Final = tuple(tables.loan.c.keys())
+_PROMISE_COLUMNS: Final = tuple(tables.promise.c.keys())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFile:
+    """One borrower's case; `events` are the latest ones, in order."""
+
+    borrower_id: str
+    loans: list[dict[str, Any]]
+    promises: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+
+async def read_case(tx: AsyncConnection, borrower_id: str, *, events_max: int) -> CaseFile:
+    """The case of `borrower_id`, with stops that concern everybody; empty lists for an unknown borrower."""
+    key = [{"borrower_id": borrower_id}]
+    loans = await select_matching(tx, tables.loan, key, columns=_LOAN_COLUMNS, suffix="ORDER BY t.loan_id")
+    promises = await select_matching(
+        tx, tables.promise, key, columns=_PROMISE_COLUMNS, suffix="ORDER BY t.promised_at, t.reply_id"
+    )
+    result = await tx.exec_driver_sql(
+        "SELECT * FROM (SELECT at, kind, source, event_id, loan_id, payment_id, attempt_id, flags, "
+        "detail::text AS detail FROM case_event WHERE borrower_id = ANY($1::text[]) "
+        "ORDER BY at DESC, source DESC, event_id DESC LIMIT $2) latest ORDER BY at, source, event_id",
+        ([borrower_id, EVERYBODY], events_max),
+    )
+    return CaseFile(
+        borrower_id=borrower_id,
+        loans=[{**row._mapping, "waiting": msgspec.json.decode(row.waiting)} for row in loans],
+        promises=[dict(row._mapping) for row in promises],
+        events=[{**row._mapping, "detail": msgspec.json.decode(row.detail)} for row in result],
+    )

@@ -1,0 +1,32 @@
+"""The ledger put together: `uvicorn ledger.app:app`."""
+
+from __future__ import annotations
+
+from ledger import router
+from ledger.adapters.store import SqlLedgerStore
+from ledger.handlers.desk import Desk
+from ledger.loops import PromiseLoop
+from ledger.settings import PREFIX, Settings
+from shared import settings
+from shared.service import PlatformSettings, Service
+
+
+def build(platform: PlatformSettings, own: Settings) -> Service:
+    """Every adapter, handler and loop of the ledger on one service."""
+    service = Service(name="ledger", topics=router.TOPICS, settings=platform)
+    desk = Desk(store=SqlLedgerStore(), clock=service.clock, order=own.order, terms=own.terms)
+    router.route(service, desk)
+    promises = PromiseLoop(
+        desk=desk,
+        engine=service.engine,
+        add_to_outbox=service.outbox.add,
+        after_commit=lambda: service.wake("outbox"),
+        batch_records_max=own.promise_batch_records_max,
+        attempt_wait_seconds_max=own.promise_attempt_wait_seconds_max,
+    )
+    service.add_loop("promises", promises.run_once, next_due_at=promises.next_due_at)
+    service.after_batch(lambda: service.wake("promises"))
+    return service
+
+
+app = build(PlatformSettings.load(), settings.load(Settings, PREFIX)).asgi()

@@ -1,0 +1,179 @@
+"""A borrower's case drawn for a terminal: balances, promises, and the timeline with each decision's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ledger.adapters.case_file import CaseFile
+from shared.money import MINOR_DIGITS
+
+Detail = Mapping[str, Any]
+
+_STYLES: Final = {
+    "contact-allowed": "green",
+    "contact-made": "green",
+    "contact-denied": "red",
+    "contact-held": "magenta",
+    "contact-deferred": "yellow",
+    "permit-revoked": "red",
+    "contact-unknown": "magenta",
+    "payment-posted": "bold green",
+    "payment-unposted": "bold red",
+    "promise-kept": "bold green",
+    "promise-broken": "bold red",
+    "promise-partly-kept": "bold yellow",
+    "stop-ordered": "bold red",
+}
+_COMPONENTS: Final = ("fees_minor", "interest_minor", "principal_minor")
+
+
+def draw_case(case: CaseFile, zone: tzinfo) -> RenderableType:
+    """Balances, promises and the timeline, with times in `zone`."""
+    parts: list[RenderableType] = [Text(f"Case of borrower {case.borrower_id}", style="bold")]
+    parts.append(_loans(case.loans) if case.loans else Text("No loan is known."))
+    if case.promises:
+        parts.append(_promises(case.promises, zone))
+    parts.append(_timeline(case.events, zone) if case.events else Text("Nothing has happened."))
+    return Group(*parts)
+
+
+def money(amount_minor: int, currency: str | None) -> str:
+    """An amount with its currency, for a person: `CNY 1,234.50`."""
+    if currency is None:
+        return "–"
+    digits = MINOR_DIGITS.get(currency, 2)
+    sign, amount = ("-" if amount_minor < 0 else ""), abs(amount_minor)
+    whole, rest = divmod(amount, 10**digits)
+    return f"{currency} {sign}{whole:,}" + (f".{rest:0{digits}d}" if digits else "")
+
+
+def _loans(loans: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table("Loan", "Overdue", "Outstanding", "Oldest unpaid", "Next due", "Version", "", title="Balances")
+    for loan in loans:
+        total = {
+            name: sum(loan[f"{name}_{component}"] for component in _COMPONENTS)
+            for name in ("overdue", "outstanding", "next_due")
+        }
+        next_due = f"{money(total['next_due'], loan['currency'])} on {loan['next_due_on']}" if total["next_due"] else ""
+        table.add_row(
+            loan["loan_id"],
+            money(total["overdue"], loan["currency"]),
+            money(total["outstanding"], loan["currency"]),
+            str(loan["oldest_unpaid_due_on"] or ""),
+            next_due,
+            str(loan["balance_version"]),
+            "closed" if loan["closed"] else "",
+        )
+    return table
+
+
+def _promises(promises: Iterable[Mapping[str, Any]], zone: tzinfo) -> Table:
+    table = Table("Made", "Promised", "For", "Paid", "Grace ends", "State", title="Promises to pay")
+    for promise in promises:
+        table.add_row(
+            _instant(promise["promised_at"], zone),
+            money(promise["promised_minor"], promise["currency"]),
+            str(promise["promised_on"]),
+            money(promise["paid_minor"], promise["currency"]),
+            _instant(promise["grace_ends_at"], zone),
+            promise["state"],
+        )
+    return table
+
+
+def _timeline(events: Iterable[Mapping[str, Any]], zone: tzinfo) -> Table:
+    table = Table("Time", "What", "About", "Detail", title=f"Timeline ({zone})")
+    for event in events:
+        name = event["kind"].split(".")[1]
+        about = event["loan_id"] or event["attempt_id"] or ""
+        flags = f" [{event['flags']}]" if event["flags"] else ""
+        what = Text(name.replace("-", " "), style=_STYLES.get(name, ""))
+        table.add_row(_instant(event["at"], zone), what, about[:18], Text(summary(name, event["detail"]) + flags))
+    return table
+
+
+def _instant(value: datetime, zone: tzinfo) -> str:
+    return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def summary(name: str, detail: Detail) -> str:
+    """One line about an event, from the ids, codes and amounts that the timeline keeps."""
+    for names, describe in _SUMMARIES:
+        if name in names:
+            return describe(detail)
+    return _plain(detail)
+
+
+def _total(amounts: Detail) -> int:
+    return sum(amounts.get(component, 0) for component in _COMPONENTS)
+
+
+def _snapshot(detail: Detail) -> str:
+    parts = [f"outstanding {money(_total(detail['outstanding']), detail['currency'])}"]
+    if "overdue" in detail:
+        days = f", {detail['days_past_due']} days past due" if "days_past_due" in detail else ""
+        parts.insert(0, f"overdue {money(_total(detail['overdue']), detail['currency'])}{days}")
+    if "balance_version" in detail:
+        parts.append(f"version {detail['balance_version']} by {detail['cause']}")
+    return ", ".join(parts)
+
+
+def _payment(detail: Detail) -> str:
+    text = f"{detail['payment_id']}: {money(detail['amount_minor'], detail['currency'])}"
+    if "allocated" in detail:
+        parts = [
+            f"{component.removesuffix('_minor')} {money(amount, detail['currency'])}"
+            for component in _COMPONENTS
+            if (amount := detail["allocated"].get(component, 0))
+        ]
+        if detail["suspense_minor"]:
+            parts.append(f"suspense {money(detail['suspense_minor'], detail['currency'])} ({detail['posted_to']})")
+        text += " → " + ", ".join(parts)
+    return text
+
+
+def _attempt(detail: Detail) -> str:
+    return (
+        f"{detail['purpose']} by {detail['channel']}, {money(detail['due_minor'], detail['currency'])}, "
+        f"step {detail['step_key']}, submission {detail['submission_number']}"
+    )
+
+
+def _decision(detail: Detail) -> str:
+    spoken = [f"{result}: {', '.join(ids)}" for result, ids in detail["rules"].items() if result in _TELLING]
+    passed = len(detail["rules"].get("passed", ()))
+    extra = [
+        f"{label} {detail[field]}"
+        for label, field in (("until", "permit_expires_at"), ("next", "next_legal_instant"), ("because", "reason"))
+        if detail.get(field)
+    ]
+    return "; ".join([*spoken, f"{passed} rules passed", *extra])
+
+
+def _promise(detail: Detail) -> str:
+    promised = money(detail["promised_minor"], detail["currency"])
+    return f"{promised} by {detail['promised_on']}, paid {money(detail['paid_minor'], detail['currency'])}"
+
+
+def _plain(detail: Detail) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in detail.items()
+        if isinstance(value, (str, int)) and name not in ("borrower_id", "loan_id") and value != ""
+    )
+
+
+_TELLING: Final = ("blocked", "deferred", "held", "warned")
+_SUMMARIES: Final[tuple[tuple[tuple[str, ...], Callable[[Detail], str]], ...]] = (
+    (("loan-registered", "loan-overdue", "balance-changed"), _snapshot),
+    (("payment-received", "payment-posted", "payment-unposted"), _payment),
+    (("attempt-submitted",), _attempt),
+    (("contact-allowed", "contact-deferred", "contact-denied", "contact-held"), _decision),
+    (("promise-opened", "promise-kept", "promise-partly-kept", "promise-broken"), _promise),
+)

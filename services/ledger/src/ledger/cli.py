@@ -1,0 +1,65 @@
+"""`decorum case`: one borrower's balances, promises, and everything that happened."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+import typer
+from rich.console import Console
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ledger.adapters.case_file import CaseFile, read_case
+from ledger.case_drawing import draw_case
+from shared import settings
+from shared.errors import Rejection
+from shared.postgres.engine import service_database_url
+
+commands = typer.Typer(help="Read a borrower's case: balances, promises and the timeline.", no_args_is_help=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    database_url: str
+
+
+@commands.callback()
+def _case() -> None:
+    """Keeps `show` a sub-command of its own."""
+
+
+@commands.command()
+def show(
+    borrower_id: Annotated[str, typer.Argument(metavar="BORROWER", help="The borrower's id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    zone: Annotated[str, typer.Option(help="IANA zone of the times that are shown.")] = "Asia/Shanghai",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many of the latest events.")] = 500,
+) -> None:
+    """Show what is owed, what was promised, and everything that happened to BORROWER, oldest first.
+
+    Decisions name the rules that spoke. Names, numbers and texts are never kept here.
+    """
+    try:
+        shown_in = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise Rejection(f"--zone: {zone} is not an IANA zone") from error
+    case = asyncio.run(_read(borrower_id, limit))
+    if as_json:
+        print(msgspec.json.encode(asdict(case)).decode())
+    elif not case.loans and not case.events:
+        raise Rejection(f"nothing is known of borrower {borrower_id}")
+    else:
+        Console().print(draw_case(case, shown_in))
+
+
+async def _read(borrower_id: str, events_max: int) -> CaseFile:
+    server = settings.load(_Server, "DECORUM_")
+    engine = create_async_engine(service_database_url(server.database_url, "ledger"))
+    try:
+        async with engine.connect() as connection:
+            return await read_case(connection, borrower_id, events_max=events_max)
+    finally:
+        await engine.dispose()

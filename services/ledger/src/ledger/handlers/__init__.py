@@ -1,0 +1,1 @@
+"""Batches in, one transaction, messages out."""

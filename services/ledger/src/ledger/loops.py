@@ -1,0 +1,53 @@
+"""Promises whose grace has ended, and replies whose contact is known by now: bounded batches at their own pace."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ledger.handlers.desk import Desk
+from ledger.handlers.promises import announce, settle_promises
+from shared.kafka.records import Outgoing
+
+log = structlog.get_logger()
+AddToOutbox = Callable[[AsyncConnection, Sequence[Outgoing]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseLoop:
+    """Ends what is due and opens what waited; each run is one transaction over at most `batch_records_max`."""
+
+    desk: Desk
+    engine: AsyncEngine
+    add_to_outbox: AddToOutbox
+    after_commit: Callable[[], None]
+    batch_records_max: int
+    attempt_wait_seconds_max: float
+
+    async def run_once(self) -> int:
+        """Settle one batch; the number of borrowers that were worked on."""
+        store, limit = self.desk.store, self.batch_records_max
+        async with self.engine.begin() as tx:
+            replies = await store.take_promise_requests(
+                tx, waited_seconds_max=self.attempt_wait_seconds_max, limit=limit
+            )
+            ended = await store.borrowers_at_grace_end(tx, self.desk.clock.now(), limit)
+            borrower_ids = {*ended, *(reply.borrower_id for reply in replies)}
+            if not borrower_ids:
+                return 0
+            await store.lock_borrowers(tx, borrower_ids)
+            settled = await settle_promises(tx, borrower_ids, replies, desk=self.desk)
+            messages = await announce(tx, settled, {}, desk=self.desk)
+            await self.add_to_outbox(tx, messages)
+        self.after_commit()
+        log.info("promises.settled", borrowers=len(borrower_ids), messages=len(messages))
+        return len(borrower_ids)
+
+    async def next_due_at(self) -> datetime | None:
+        """The earliest end of grace of an open promise."""
+        async with self.engine.connect() as tx:
+            return await self.desk.store.next_grace_end(tx)
