@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from shared.contracts import (
     AttemptSubmittedV1,
     BorrowerUpdatedV1,
@@ -56,7 +54,7 @@ def _profile(message: BorrowerUpdatedV1) -> dict[str, Any]:
 
 
 def _reversal(message: PaymentReversedV1) -> PaymentReversedV1:
-    return msgspec.structs.replace(message, reason="")
+    return PaymentReversedV1(borrower_id=message.borrower_id, loan_id=message.loan_id, payment_id=message.payment_id)
 
 
 def _attempt(message: AttemptSubmittedV1) -> dict[str, Any]:
