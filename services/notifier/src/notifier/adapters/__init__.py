@@ -1,0 +1,1 @@
+"""SQL, sealing, templates and providers: implementations of `notifier.ports`."""

@@ -1,0 +1,173 @@
+"""SMS and voice providers over HTTP. A request is made once; what may have left is never made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from notifier.ports import Answer, SendRequest
+from shared.contracts import Channel
+
+CALL_KEYS: Final = {"1": "promise", "2": "paid_already", "3": "dispute", "9": "stop", "0": "call_back"}
+REFUSED_TRIES: Final = 3
+"""Tries of one request whose connection was refused, within one claim; the permit may be claimed again later."""
+FIND_TRIES: Final = 2
+ANSWER_BYTES_MAX: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """Where a provider is. `timeout_seconds` bounds a whole request; it stays below the sending lease."""
+
+    name: str
+    url: str
+    key: str
+    sender: str
+    timeout_seconds: float
+    connections_max: int
+
+
+class _Accepted(msgspec.Struct, frozen=True):
+    message_id: str
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    idempotency_key: str
+    to: str
+    text: str
+    language: str
+    not_after: str
+    sender: str
+    keys: dict[str, str] | None = None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_accepted: Final = msgspec.json.Decoder(_Accepted).decode
+
+
+class HttpProvider:
+    """The HTTP protocol that SMS and voice share: a bearer key, an idempotency key, a look-up by that key."""
+
+    channel: Channel
+    path: str
+    keys: dict[str, str] | None = None
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+        self._send_url = settings.url.rstrip("/") + self.path
+        self._headers = {"Authorization": f"Bearer {settings.key}", "Content-Type": "application/json"}
+
+    async def start(self) -> None:
+        """Open the one session; it needs a running event loop."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._settings.connections_max, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+
+    async def stop(self) -> None:
+        """Close it; requests in flight become uncertain."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def send(self, request: SendRequest) -> Answer:
+        message = _Message(
+            idempotency_key=request.attempt_id,
+            to=request.to,
+            text=request.text,
+            language=request.language,
+            not_after=request.not_after.astimezone(UTC).isoformat(),
+            sender=self._settings.sender,
+            keys=self.keys,
+        )
+        body = _encode(message)
+        answer = await self._send_once(body)
+        if answer.kind != "refused_connection":
+            return answer
+        retrying = AsyncRetrying(
+            retry=retry_if_result(lambda again: again.kind == "refused_connection"),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            stop=stop_after_attempt(REFUSED_TRIES - 1),
+            retry_error_callback=lambda _state: answer,
+        )
+        return await retrying(self._send_once, body)
+
+    async def _send_once(self, body: bytes) -> Answer:
+        if self._session is None:
+            return Answer(kind="refused_connection")
+        try:
+            async with self._session.post(self._send_url, data=body, allow_redirects=False) as response:
+                return _answer(response.status, await response.content.read(ANSWER_BYTES_MAX))
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            return Answer(kind="refused_connection" if refused else "uncertain")
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return Answer(kind="uncertain")
+
+    async def find(self, attempt_id: str) -> str | None:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type((aiohttp.ClientError, TimeoutError, OSError)),
+            wait=wait_random_exponential(multiplier=0.1, max=1),
+            stop=stop_after_attempt(FIND_TRIES),
+            retry_error_callback=lambda _state: None,
+        )
+        found: str | None = await retrying(self._find_once, attempt_id)
+        return found
+
+    async def _find_once(self, attempt_id: str) -> str | None:
+        if self._session is None:
+            return None
+        async with self._session.get(f"{self._send_url}/by-key/{attempt_id}", allow_redirects=False) as response:
+            if response.status != 200:
+                return None
+            return _message_id(await response.content.read(ANSWER_BYTES_MAX))
+
+
+def _answer(status: int, body: bytes) -> Answer:
+    """What a status means. A refusal that says that nothing was taken is final: the attempt is not tried again."""
+    if status in (200, 201, 202):
+        return Answer(kind="accepted", message_id=_message_id(body))
+    if status == 503 or 400 <= status < 500:
+        return Answer(kind="rejected")
+    return Answer(kind="uncertain")
+
+
+def _message_id(body: bytes) -> str | None:
+    try:
+        return _decode_accepted(body).message_id
+    except msgspec.DecodeError:
+        return None
+
+
+class HttpSmsProvider(HttpProvider):
+    """Texts."""
+
+    channel: Channel = "sms"
+    path = "/v1/messages"
+
+
+class HttpVoiceProvider(HttpProvider):
+    """Text-to-speech calls with key-press results."""
+
+    channel: Channel = "voice"
+    path = "/v1/calls"
+    keys = CALL_KEYS
+
+
+HTTP_PROVIDERS: Final[dict[Channel, Any]] = {"sms": HttpSmsProvider, "voice": HttpVoiceProvider}

@@ -1,0 +1,179 @@
+"""Texts from templates that are data: validated as a whole before the service starts, rendered in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import jinja2
+import yaml
+from babel.core import get_global
+from babel.dates import format_date
+from babel.numbers import format_currency
+from jinja2.sandbox import SandboxedEnvironment
+
+from notifier.adapters.template_checks import SAMPLES, TemplateError, check_text
+from notifier.ports import Speech, TemplateFailed
+from shared.contracts import AttemptSubmittedV1, Channel, Language
+from shared.money import MINOR_DIGITS
+
+TEMPLATE_NAMES: Final = (
+    "sms-reminder",
+    "sms-overdue-early",
+    "sms-overdue",
+    "sms-overdue-late",
+    "sms-final",
+    "call-overdue",
+    "call-overdue-late",
+)
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+_LOCALES: Final[dict[Language, str]] = {"zh": "zh_Hans_CN", "en": "en_US"}
+_NAMELESS: Final[dict[Language, str]] = {"zh": "客户", "en": "customer"}
+_DISCLOSURES: Final = "disclosures"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lender:
+    """Who speaks. In `agency_regions` the debts are collected as an agency, with the disclosures of Regulation F."""
+
+    name: str
+    agency_regions: frozenset[str]
+
+    def is_agency_for(self, region: str, zones: tuple[str, ...]) -> bool:
+        """Whether the borrower's residence or any of its zones lies in a region of `agency_regions`."""
+        return not self.agency_regions.isdisjoint(_territories(region, zones))
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    channel: Channel
+    template: jinja2.Template
+
+
+class TemplateBook:
+    """`Texts` from a folder of YAML files, one for each template, with a text for each language."""
+
+    def __init__(self, folder: Path, *, lender: Lender) -> None:
+        self._lender = lender
+        environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True)
+        self._texts: dict[tuple[str, Language], _Text] = {}
+        self._disclosures: dict[tuple[bool, Language], jinja2.Template] = {}
+        for first, key in ((True, "first"), (False, "later")):
+            _, texts = _read(folder / f"{_DISCLOSURES}.yaml", key)
+            for language, (line, source) in texts.items():
+                path = folder / f"{_DISCLOSURES}.yaml"
+                self._disclosures[first, language] = _compile(environment, path, line, source)
+        for name in TEMPLATE_NAMES:
+            self._load(environment, folder / f"{name}.yaml", name)
+
+    def render(self, attempt: AttemptSubmittedV1, speech: Speech) -> str:
+        text = self._texts.get((attempt.template, attempt.language))
+        if text is None or text.channel != attempt.channel or attempt.party != "borrower":
+            raise TemplateFailed(attempt.template)
+        try:
+            return self._fill(text.template, attempt, speech)
+        except (jinja2.TemplateError, ArithmeticError, ValueError, KeyError) as error:
+            raise TemplateFailed(attempt.template) from error
+
+    def _fill(self, template: jinja2.Template, attempt: AttemptSubmittedV1, speech: Speech) -> str:
+        language = attempt.language
+        filled = template.render(
+            lender=self._lender.name,
+            name=" ".join(speech.name.split()) or _NAMELESS[language],
+            amount=_amount(attempt.due_minor, attempt.currency, language),
+            due_on=_day(min(loan.due_on for loan in attempt.loans), language),
+            days_past_due=max(loan.days_past_due for loan in attempt.loans),
+            loans=len(attempt.loans),
+            disclosure=self._disclosure(language, speech),
+        )
+        return " ".join(filled.split()) if language == "en" else "".join(filled.splitlines()).strip()
+
+    def _disclosure(self, language: Language, speech: Speech) -> str:
+        if not self._lender.is_agency_for(speech.region, speech.zones):
+            return ""
+        disclosure = self._disclosures[not speech.contacted_before, language]
+        return disclosure.render(lender=self._lender.name).strip()
+
+    def _load(self, environment: SandboxedEnvironment, path: Path, name: str) -> None:
+        channel: Channel = "sms" if name.startswith("sms-") else "voice"
+        said, texts = _read(path, "texts")
+        if said != channel:
+            raise TemplateError(path, 1, "channel: must be sms for sms-*, voice for call-*")
+        for language, (line, source) in texts.items():
+            template = _compile(environment, path, line, source)
+            self._texts[name, language] = _Text(channel, template)
+            for speech, attempt in SAMPLES[channel, language]:
+                self._check(template, path, line, attempt=attempt, speech=speech)
+
+    def _check(
+        self, template: jinja2.Template, path: Path, line: int, *, attempt: AttemptSubmittedV1, speech: Speech
+    ) -> None:
+        """Render a sample and refuse a text that lacks what every text of its kind must say."""
+        try:
+            text = self._fill(template, attempt, speech)
+        except jinja2.TemplateError as error:
+            raise TemplateError(path, line, str(error)) from error
+        must_say = [self._lender.name, _amount(attempt.due_minor, attempt.currency, attempt.language)]
+        must_say += [self._disclosure(attempt.language, speech)]
+        reason = check_text(text, attempt.channel, attempt.language, must_say=must_say)
+        if reason is not None:
+            raise TemplateError(path, line, reason)
+
+
+def _read(path: Path, key: str) -> tuple[str, Mapping[Language, tuple[int, str]]]:
+    """The channel of a file and, under `key`, its texts by language, each with the line that it begins on."""
+    try:
+        document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise TemplateError(path, 0, f"can't be read: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise TemplateError(path, line, f"not YAML: {error.problem}") from error
+    fields = _fields(document, path)
+    channel = fields.get("channel")
+    texts = _fields(fields.get(key), path)
+    if set(texts) != set(LANGUAGES):
+        raise TemplateError(path, 1, f"{key}: needs a text for each of {', '.join(LANGUAGES)} and nothing else")
+    chosen: dict[Language, tuple[int, str]] = {}
+    for language in LANGUAGES:
+        node = texts[language]
+        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
+            raise TemplateError(path, node.start_mark.line + 1, f"{key}.{language}: must be a text")
+        in_block = 1 if node.style in ("|", ">") else 0
+        chosen[language] = (node.start_mark.line + 1 + in_block, node.value)
+    return (channel.value if isinstance(channel, yaml.ScalarNode) else ""), chosen
+
+
+def _fields(node: Any, path: Path) -> dict[str, yaml.Node]:
+    if not isinstance(node, yaml.MappingNode):
+        raise TemplateError(path, node.start_mark.line + 1 if node is not None else 1, "must be a mapping")
+    return {key.value: value for key, value in node.value}
+
+
+def _compile(environment: SandboxedEnvironment, path: Path, line: int, source: str) -> jinja2.Template:
+    try:
+        return environment.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(path, line + error.lineno - 1, str(error)) from error
+
+
+@lru_cache(maxsize=4_096)
+def _territories(region: str, zones: tuple[str, ...]) -> frozenset[str]:
+    territory_of = get_global("zone_territories")
+    return frozenset({region.split("-")[0], *(territory_of.get(zone, "") for zone in zones)})
+
+
+@lru_cache(maxsize=50_000)
+def _amount(minor: int, currency: str, language: Language) -> str:
+    value = Decimal(minor).scaleb(-MINOR_DIGITS[currency])
+    return format_currency(value, currency, locale=_LOCALES[language])
+
+
+@lru_cache(maxsize=4_096)
+def _day(day: date, language: Language) -> str:
+    return format_date(day, format="long", locale=_LOCALES[language])

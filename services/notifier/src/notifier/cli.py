@@ -1,0 +1,106 @@
+"""`decorum contacts`: erase a borrower. `decorum templates`: check texts and show them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from notifier.adapters.contact_store import erase
+from notifier.adapters.template_checks import SAMPLES, TemplateError
+from notifier.adapters.templates import LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.settings import SHIPPED_TEMPLATES
+from shared.commands.connections import acting_person
+from shared.errors import Rejection
+from shared.postgres.engine import create_engine, service_database_url
+from shared.service import PlatformSettings
+
+SAMPLE_LENDER: Final = Lender(name="晨光消费金融", agency_regions=frozenset({"US"}))
+Folder = Annotated[Path, typer.Option("--folder", help="where the template files are", file_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
+
+contacts = typer.Typer(help="Contact data of borrowers, which the notifier alone keeps, sealed.", no_args_is_help=True)
+templates = typer.Typer(help="Check the texts that are sent, and show them with sample data.", no_args_is_help=True)
+
+
+@contacts.callback()
+def contacts_group() -> None:
+    """Contact data of borrowers, which the notifier alone keeps, sealed."""
+
+
+@contacts.command("erase")
+def erase_command(
+    borrower: Annotated[str, typer.Argument(help="the borrower's id")],
+    reason: Annotated[str, typer.Option("--reason", help="why; kept with the audit")],
+    by: Annotated[str | None, typer.Option("--by", help="who does it (default: the login name)")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="don't ask")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a borrower's key: name, numbers and messages can never be read again, in no backup of the tables alone.
+
+    Open permits end unused. Stops stay in force for the number. It can't be undone; the lender has to send the
+    borrower again to contact them.
+    """
+    if not yes:
+        typer.confirm(f"Erase the contact data of {borrower} for good?", abort=True)
+    erased = asyncio.run(_erase(borrower, reason, acting_person(by)))
+    if as_json:
+        typer.echo(json.dumps({"borrower_id": borrower, "erased": erased}))
+    else:
+        typer.echo(f"erased: {borrower}" if erased else f"nothing to erase: {borrower}; noted in the audit")
+
+
+async def _erase(borrower_id: str, reason: str, acted_by: str) -> bool:
+    settings = PlatformSettings.load()
+    engine = create_engine(
+        service_database_url(settings.database_url, "notifier"), application_name="decorum-cli", connections_max=1
+    )
+    try:
+        async with engine.begin() as tx:
+            now = settings.make_clock().now()
+            return await erase(tx, borrower_id=borrower_id, now=now, acted_by=acted_by, reason=reason)
+    except OSError as error:
+        raise Rejection("the notifier's database can't be reached") from error
+    finally:
+        await engine.dispose()
+
+
+@templates.callback()
+def templates_group() -> None:
+    """Check the texts that are sent, and show them with sample data."""
+
+
+@templates.command("check")
+def check_command(folder: Folder = SHIPPED_TEMPLATES) -> None:
+    """Say whether the notifier would start with these templates; a mistake is told with its file and line."""
+    _book(folder)
+    typer.echo(f"{folder}: good: {len(TEMPLATE_NAMES)} templates in {len(LANGUAGES)} languages")
+
+
+@templates.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="for example sms-overdue")],
+    folder: Folder = SHIPPED_TEMPLATES,
+    as_json: AsJson = False,
+) -> None:
+    """Every text of a template with sample data: to the lender's own borrower, and where it is an agency."""
+    if name not in TEMPLATE_NAMES:
+        raise Rejection(f"there is no template {name}; there are {', '.join(TEMPLATE_NAMES)}")
+    book = _book(folder)
+    channel = "sms" if name.startswith("sms-") else "voice"
+    for (of_channel, language), samples in SAMPLES.items():
+        for speech, attempt in samples if of_channel == channel else ():
+            text = book.render(msgspec.structs.replace(attempt, template=name), speech)
+            shown = {"template": name, "language": language, "region": speech.region, "text": text}
+            typer.echo(json.dumps(shown, ensure_ascii=False) if as_json else f"[{language} {speech.region}] {text}")
+
+
+def _book(folder: Path) -> TemplateBook:
+    try:
+        return TemplateBook(folder, lender=SAMPLE_LENDER)
+    except TemplateError as error:
+        raise Rejection(str(error)) from error

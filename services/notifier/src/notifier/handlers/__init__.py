@@ -1,0 +1,1 @@
+"""Batches and webhooks in, decisions of `domain`, one transaction, messages out."""

@@ -1,0 +1,134 @@
+"""What borrowers send: whose it is, what it means, a stop kept at once, and the replies that travel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from notifier import metrics
+from notifier.domain.replies import OTHER, Reading, read_key, read_text
+from notifier.ports import Candidate, Inbound, InboundStore, Kept, Sealer, Tx
+from shared.clock import Clock
+from shared.contracts import ReplyReceivedV1
+from shared.ids import derive
+from shared.kafka.records import Outgoing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """One message, read, with the borrowers that it belongs to."""
+
+    inbound: Inbound
+    reading: Reading
+    owners: tuple[Candidate, ...]
+
+
+class InboundHandlers:
+    """Stores inbound messages with what they mean, in the caller's transaction."""
+
+    def __init__(self, *, store: InboundStore, sealer: Sealer, clock: Clock, default_zone: str) -> None:
+        self.suppressions_changed = True
+        self._store = store
+        self._sealer = sealer
+        self._clock = clock
+        self._default_zone = default_zone
+
+    async def on_inbound(self, tx: Tx, batch: Sequence[Inbound]) -> list[Outgoing]:
+        """Store the new messages of a batch of deliveries; one that is known changes nothing."""
+        batch = list({inbound.inbound_id: inbound for inbound in reversed(batch)}.values())
+        candidates = await self._store.candidates(tx, batch)
+        answered = await self._store.answered(tx, batch)
+        read = [self._understand(i, candidates, answered) for i in sorted(batch, key=lambda i: i.inbound_id)]
+        new = await self._store.add(tx, [(u.inbound, u.reading.intent, len(u.owners)) for u in read])
+        fresh = [u for u in read if u.inbound.inbound_id in new]
+        stopped = [u.inbound for u in fresh if u.reading.intent == "stop"]
+        await self._store.suppress(tx, stopped)
+        await self._store.keep(tx, [kept for u in fresh for kept in self._copies(u)])
+        self.suppressions_changed |= bool(stopped)
+        for understood in fresh:
+            metrics.INBOUND.labels(understood.inbound.channel, understood.reading.intent).inc()
+        for inbound in stopped:
+            metrics.SUPPRESSIONS.labels(inbound.channel).inc()
+        return [reply for u in fresh for reply in self._replies(u)]
+
+    def _understand(
+        self, inbound: Inbound, candidates: Mapping[str, Sequence[Candidate]], answered: Mapping[str, Candidate]
+    ) -> Understood:
+        """A stop belongs to everybody with the number; anything else to the contact it answers, else to all of them.
+
+        A promise that could be any of several people's is nobody's: a person reads it.
+        """
+        contact = answered.get(inbound.inbound_id)
+        everybody = tuple(candidates[inbound.inbound_id])
+        owners = (contact,) if contact is not None else everybody
+        zones = owners[0].zones if owners else ()
+        reading = self._read(inbound, contact, _local_date(inbound.received_at, zones, self._default_zone))
+        if reading.intent == "stop":
+            return Understood(inbound=inbound, reading=reading, owners=_with_contact(everybody, contact))
+        if reading.intent == "promise" and len(owners) != 1:
+            reading = OTHER
+        return Understood(inbound=inbound, reading=reading, owners=owners)
+
+    @staticmethod
+    def _read(inbound: Inbound, contact: Candidate | None, today: date) -> Reading:
+        answered = contact.answered if contact is not None else None
+        if inbound.digit is not None:
+            return read_key(inbound.digit, answered=answered, today=today)
+        return read_text(inbound.text or "", answered=answered, today=today)
+
+    def _copies(self, understood: Understood) -> Sequence[Kept]:
+        inbound = understood.inbound
+        return [
+            Kept(
+                borrower_id=owner.borrower_id,
+                inbound=inbound,
+                intent=understood.reading.intent,
+                attempt_id=owner.answered.attempt_id if owner.answered else None,
+                text_sealed=self._sealer.seal(
+                    owner.wrapped_key,
+                    borrower_id=owner.borrower_id,
+                    field=f"inbound:{inbound.channel}:{inbound.inbound_id}",
+                    text=inbound.digit or inbound.text or "",
+                ),
+            )
+            for owner in understood.owners
+            if owner.wrapped_key is not None  # an erased borrower's words are not kept
+        ]
+
+    def _replies(self, understood: Understood) -> Sequence[Outgoing]:
+        inbound, reading, now = understood.inbound, understood.reading, self._clock.now()
+        return [
+            Outgoing(
+                message=ReplyReceivedV1(
+                    borrower_id=owner.borrower_id,
+                    reply_id=inbound.inbound_id,
+                    channel=inbound.channel,
+                    received_at=inbound.received_at,
+                    intent=reading.intent,
+                    contact_point_id=owner.contact_point_id,
+                    attempt_id=owner.answered.attempt_id if owner.answered else None,
+                    loans=owner.answered.loans if owner.answered else (),
+                    promised_minor=reading.promised_minor,
+                    currency=reading.currency,
+                    promised_on=reading.promised_on,
+                ),
+                ce_id=derive("reply", inbound.channel, inbound.inbound_id, owner.borrower_id),
+                ce_time=now,
+            )
+            for owner in understood.owners
+        ]
+
+
+def _with_contact(everybody: tuple[Candidate, ...], contact: Candidate | None) -> tuple[Candidate, ...]:
+    """Everybody with the number; the one whose contact it answers, with that contact."""
+    if contact is None:
+        return everybody
+    others = tuple(candidate for candidate in everybody if candidate.borrower_id != contact.borrower_id)
+    return (contact, *others)
+
+
+def _local_date(instant: datetime, zones: tuple[str, ...], default_zone: str) -> date:
+    """The date of `instant` for the borrower."""
+    return instant.astimezone(ZoneInfo(zones[0] if zones else default_zone)).date()

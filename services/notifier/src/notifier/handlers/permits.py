@@ -1,0 +1,86 @@
+"""Permits, revocations and stops from Kafka: stored at once, whatever a provider is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from notifier.domain.permits import Permit, Revocation, Stop
+from notifier.handlers.outgoing import answers
+from notifier.ports import PermitStore, Tx
+from shared.clock import Clock
+from shared.contracts import ContactAllowedV1, PermitRevokedV1, StopLiftedV1, StopOrderedV1
+from shared.kafka.records import Outgoing, Received
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class PermitHandlers:
+    """Handlers over one store. `stops_changed` is set when permits of anybody may have to end."""
+
+    def __init__(self, *, permits: PermitStore, clock: Clock) -> None:
+        self.stops_changed = True
+        self._permits = permits
+        self._clock = clock
+
+    async def on_decisions(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
+        """Store permits and revocations together, then end at once what may not be used."""
+        await self._permits.add(tx, [_permit(r.message) for r in batch if isinstance(r.message, ContactAllowedV1)])
+        await self._permits.revoke(
+            tx, [_revocation(r.message) for r in batch if isinstance(r.message, PermitRevokedV1)]
+        )
+        return await self.end_blocked_of(tx, batch)
+
+    async def end_blocked_of(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
+        """End the unused permits of the batch's borrowers that something forbids now."""
+        causes = {received.borrower_id: received for received in batch}
+        now = self._clock.now()
+        ends = await self._permits.end_blocked(tx, now=now, borrower_ids=sorted(causes), limit=_ALL)
+        return answers(ends, causes, now=now)
+
+    async def on_stops(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
+        """Keep stops; from this commit on no claim passes them, and a loop ends the permits that wait."""
+        await self._permits.set_stops(tx, [_stop(received.message) for received in batch])
+        self.stops_changed = True
+        return ()
+
+
+_ALL: Final = 100_000
+"""More than a batch's borrowers can have open: the gate's caps keep a borrower's open permits to a handful."""
+
+
+def _permit(allowed: ContactAllowedV1) -> Permit:
+    return Permit(
+        borrower_id=allowed.borrower_id,
+        attempt_id=allowed.attempt_id,
+        submission_number=allowed.submission_number,
+        decision_id=allowed.decision_id,
+        borrower_sequence=allowed.borrower_sequence,
+        expires_at=allowed.permit_expires_at,
+        channel=allowed.attempt.channel,
+        contact_point_id=allowed.attempt.contact_point_id,
+        loans=tuple(loan.loan_id for loan in allowed.attempt.loans),
+        strategy=allowed.attempt.strategy,
+        attempt_json=_encode(allowed.attempt),
+    )
+
+
+def _revocation(revoked: PermitRevokedV1) -> Revocation:
+    return Revocation(
+        borrower_id=revoked.borrower_id,
+        revocation_id=revoked.revocation_id,
+        borrower_sequence=revoked.borrower_sequence,
+        channel=revoked.scope.channel,
+        contact_point_id=revoked.scope.contact_point_id,
+        loans=revoked.scope.loans,
+        strategy=revoked.scope.strategy,
+        provider=revoked.scope.provider,
+    )
+
+
+def _stop(order: StopOrderedV1 | StopLiftedV1) -> Stop:
+    lifted = isinstance(order, StopLiftedV1)
+    changed_at = order.lifted_at if isinstance(order, StopLiftedV1) else order.ordered_at
+    return Stop(stop_id=order.stop_id, kind=order.kind, value=order.value, changed_at=changed_at, lifted=lifted)

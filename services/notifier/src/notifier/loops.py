@@ -1,0 +1,356 @@
+"""Work at its own pace: sending within the provider's rate, writing results, looking up, ending unused permits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, assert_never
+
+import structlog
+
+from notifier import metrics
+from notifier.domain.rates import TokenBucket
+from notifier.handlers.inbound import InboundHandlers
+from notifier.handlers.outgoing import ends_of_permits
+from notifier.handlers.permits import PermitHandlers
+from notifier.handlers.receipts import ReceiptHandlers
+from notifier.handlers.webhooks import DELIVERY_KEPT
+from notifier.ports import (
+    Claim,
+    Claimed,
+    DeliveryLog,
+    Outcome,
+    PermitStore,
+    Provider,
+    SealBroken,
+    Sealer,
+    SendRequest,
+    SendResult,
+    Speech,
+    TemplateFailed,
+    Texts,
+    Work,
+)
+from shared.clock import Clock
+from shared.contracts import Channel
+
+ENDS_RECORDS_MAX: Final = 500
+RESULTS_RECORDS_MAX: Final = 500
+LOOKUPS_MAX: Final = 50
+WAITING_RECEIPTS_MAX: Final = 500
+FORGOTTEN_DELIVERIES_MAX: Final = 5_000
+BLOCKED_CHECK_SECONDS: Final = 1.0
+"""How often permits of anybody are checked against stops that another replica took in."""
+PAUSE_SECONDS_MAX: Final = 0.05
+REFUSED_PAUSE_SECONDS: Final = 1.0
+"""After a refused connection a provider rests for so long; its permits wait, or run out."""
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast one process sends to one provider. The lease outlives a request that begins at its safe end."""
+
+    rate_per_second: float
+    requests_max: int
+    claim_records_max: int
+    lease_seconds: float
+    timeout_seconds: float
+
+    @property
+    def start_seconds_max(self) -> float:
+        """How long after its claim a request may still begin, so that it ends inside the lease."""
+        return self.lease_seconds - self.timeout_seconds - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What dispatching works with."""
+
+    work: Work
+    permits: PermitStore
+    sealer: Sealer
+    texts: Texts
+    clock: Clock
+    owner: str
+    in_flight: Callable[[int], None]
+    wake: Callable[[str], None]
+
+
+class ResultLoop:
+    """Writes results of claims, many in one statement. A result stays here until its transaction is committed."""
+
+    name: Final = "results"
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._waiting: deque[SendResult] = deque()
+
+    def put(self, result: SendResult) -> None:
+        """Take a result over; the claim counts as in flight until it is written."""
+        self._waiting.append(result)
+        self._desk.wake(self.name)
+
+    async def run_once(self) -> int:
+        """Write what is waiting, bounded."""
+        desk = self._desk
+        batch = [self._waiting[i] for i in range(min(len(self._waiting), RESULTS_RECORDS_MAX))]
+        if not batch:
+            return 0
+        now = desk.clock.now()
+        async with desk.work.begin() as tx:
+            ends = await desk.permits.record(tx, batch, owner=desk.owner, now=now)
+            await desk.work.publish(tx, ends_of_permits(ends, now=now))
+        for _ in batch:
+            self._waiting.popleft()
+        desk.work.committed(len(ends))
+        if any(result.outcome == "uncertain" for result in batch):
+            desk.wake(LookupLoop.name)
+        desk.in_flight(-len(batch))
+        return len(batch)
+
+
+class DispatchLoop:
+    """Claims what may be sent now and starts each request at once: nothing claimed waits in a queue.
+
+    A claim is never larger than the free request slots and the tokens of the provider's rate, so that a revocation or
+    a stop that arrives later still finds every other permit unused.
+    """
+
+    def __init__(self, desk: Desk, provider: Provider, results: ResultLoop, pace: Pace) -> None:
+        self.name = f"dispatch-{provider.channel}"
+        self._desk = desk
+        self._provider = provider
+        self._results = results
+        self._pace = pace
+        burst = max(1, min(pace.claim_records_max, int(pace.rate_per_second)))
+        self._bucket = TokenBucket(
+            rate_per_second=pace.rate_per_second, burst=burst, tokens=burst, filled_at_seconds=time.monotonic()
+        )
+        self._requests: set[asyncio.Task[None]] = set()
+        self._slot_freed = asyncio.Event()
+        self._rests_until = 0.0
+
+    async def run_once(self) -> int:
+        """Claim and start one batch; how many requests were started."""
+        limit = await self._room()
+        if limit == 0:
+            return 0
+        desk, pace = self._desk, self._pace
+        claim = Claim(
+            channel=self._provider.channel,
+            provider=self._provider.name,
+            owner=desk.owner,
+            now=desk.clock.now(),
+            lease_seconds=pace.lease_seconds,
+            limit=limit,
+        )
+        begun = time.monotonic()
+        async with desk.work.begin() as tx:
+            claimed = await desk.permits.claim(tx, claim)
+        self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
+        desk.in_flight(len(claimed))
+        metrics.CLAIMED.labels(self._provider.channel).inc(len(claimed))
+        for one in claimed:
+            task = asyncio.create_task(self._send(one, begun + pace.start_seconds_max))
+            self._requests.add(task)
+            task.add_done_callback(self._done)
+        return len(claimed)
+
+    async def drain(self) -> None:
+        """Wait for the requests in flight; each has its own time-out."""
+        if self._requests:
+            await asyncio.wait(self._requests, timeout=self._pace.timeout_seconds + 1)
+
+    async def _room(self) -> int:
+        """How many may be claimed now; waits a moment for a slot or a token, so that a busy loop never spins."""
+        now = time.monotonic()
+        if now < self._rests_until:
+            return 0
+        self._bucket = self._bucket.filled(now)
+        free = self._pace.requests_max - len(self._requests)
+        enough = min(self._pace.claim_records_max, self._pace.requests_max // 4) or 1
+        if free < enough:
+            self._slot_freed.clear()
+            await _wait(self._slot_freed, PAUSE_SECONDS_MAX)
+            free = self._pace.requests_max - len(self._requests)
+        wanted = min(free, self._pace.claim_records_max, self._bucket.burst)
+        pause = self._bucket.seconds_until(min(wanted, enough))
+        if pause > 0:
+            await asyncio.sleep(min(pause, PAUSE_SECONDS_MAX))
+        self._bucket = self._bucket.filled(time.monotonic())
+        room = min(wanted, int(self._bucket.tokens))
+        if room <= 0:
+            self._desk.wake(self.name)
+        return max(0, room)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._requests.discard(task)
+        metrics.IN_FLIGHT.labels(self._provider.channel).set(len(self._requests))
+        self._slot_freed.set()
+
+    async def _send(self, claimed: Claimed, start_before: float) -> None:
+        """Send one and hand its result over, whatever happens."""
+        try:
+            result = await self._attempt(claimed, start_before)
+        except Exception as error:  # edge: a request that broke in an unforeseen way may have left
+            log.error("send.failed", channel=self._provider.channel, error=type(error).__name__, exc_info=error)
+            result = SendResult(key=claimed.key, outcome="uncertain")
+        self._results.put(result)
+
+    async def _attempt(self, claimed: Claimed, start_before: float) -> SendResult:
+        try:
+            request = self._request(claimed)
+        except TemplateFailed:
+            return SendResult(key=claimed.key, outcome="not_used", reason="template_failed")
+        except SealBroken:
+            return SendResult(key=claimed.key, outcome="not_used", reason="no_contact_point")
+        if self._desk.clock.now() >= claimed.expires_at:
+            return SendResult(key=claimed.key, outcome="not_used", reason="permit_expired")
+        begun = time.monotonic()
+        if begun >= start_before:  # this process slept through its lease: somebody else looks the attempt up
+            return SendResult(key=claimed.key, outcome="released")
+        answer = await self._provider.send(request)
+        metrics.SENDS.labels(self._provider.channel, answer.kind).inc()
+        metrics.SEND_SECONDS.labels(self._provider.channel).observe(time.monotonic() - begun)
+        match answer.kind:
+            case "accepted":
+                return SendResult(key=claimed.key, outcome="made", message_id=answer.message_id)
+            case "rejected":
+                return SendResult(key=claimed.key, outcome="rejected")
+            case "uncertain":
+                return SendResult(key=claimed.key, outcome="uncertain")
+            case "refused_connection":
+                self._rests_until = time.monotonic() + REFUSED_PAUSE_SECONDS
+                return SendResult(key=claimed.key, outcome="released")
+            case _:
+                assert_never(answer.kind)
+
+    def _request(self, claimed: Claimed) -> SendRequest:
+        sealer, attempt, borrower_id = self._desk.sealer, claimed.attempt, claimed.key[0]
+        key = claimed.wrapped_key
+        field = f"contact_point:{attempt.contact_point_id}"
+        to = sealer.open(key, borrower_id=borrower_id, field=field, sealed=claimed.number_sealed)
+        name = sealer.open(key, borrower_id=borrower_id, field="name", sealed=claimed.name_sealed or b"")
+        speech = Speech(
+            name=name, region=claimed.region, zones=claimed.zones, contacted_before=claimed.contacted_before
+        )
+        return SendRequest(
+            attempt_id=attempt.attempt_id,
+            to=to,
+            text=self._desk.texts.render(attempt, speech),
+            language=attempt.language,
+            not_after=claimed.expires_at,
+        )
+
+
+class LookupLoop:
+    """Claims whose outcome isn't known and whose lease has run out are looked up at the provider, and never sent."""
+
+    name: Final = "lookups"
+
+    def __init__(
+        self, desk: Desk, providers: Mapping[Channel, Provider], results: ResultLoop, *, lease_seconds: float
+    ) -> None:
+        self._desk = desk
+        self._providers = providers
+        self._results = results
+        self._lease_seconds = lease_seconds
+
+    async def run_once(self) -> int:
+        """Look up one batch. Not found, or no answer, is unknown: it counts as made."""
+        desk = self._desk
+        async with desk.work.begin() as tx:
+            lapsed = await desk.permits.take_lapsed(
+                tx, owner=desk.owner, lease_seconds=self._lease_seconds, limit=LOOKUPS_MAX
+            )
+        if not lapsed:
+            return 0
+        desk.in_flight(len(lapsed))
+        found = await asyncio.gather(*(self._find(channel, key[1]) for key, channel in lapsed))
+        for (key, channel), message_id in zip(lapsed, found, strict=True):
+            metrics.LAPSED.labels(channel).inc()
+            outcome: Outcome = "unknown" if message_id is None else "made"
+            metrics.SENDS.labels(channel, f"lookup_{outcome}").inc()
+            self._results.put(SendResult(key=key, outcome=outcome, message_id=message_id))
+        return len(lapsed)
+
+    async def _find(self, channel: Channel, attempt_id: str) -> str | None:
+        provider = self._providers.get(channel)
+        return None if provider is None else await provider.find(attempt_id)
+
+
+class EndLoop:
+    """Ends permits that nobody will use: their end has come, or a stop or a suppression forbids them."""
+
+    name: Final = "ends"
+
+    def __init__(
+        self, *, work: Work, permits: PermitStore, clock: Clock, decisions: PermitHandlers, inbound: InboundHandlers
+    ) -> None:
+        self._work = work
+        self._permits = permits
+        self._clock = clock
+        self._decisions = decisions
+        self._inbound = inbound
+        self._checked_at = 0.0
+
+    async def run_once(self) -> int:
+        """End one bounded batch."""
+        now = self._clock.now()
+        check_all = (
+            self._decisions.stops_changed
+            or self._inbound.suppressions_changed
+            or time.monotonic() - self._checked_at >= BLOCKED_CHECK_SECONDS
+        )
+        self._decisions.stops_changed = self._inbound.suppressions_changed = False
+        async with self._work.begin() as tx:
+            ends = list(await self._permits.end_expired(tx, now=now, limit=ENDS_RECORDS_MAX))
+            if check_all:
+                ends += await self._permits.end_blocked(tx, now=now, borrower_ids=None, limit=ENDS_RECORDS_MAX)
+            await self._work.publish(tx, ends_of_permits(ends, now=now))
+        self._work.committed(len(ends))
+        if check_all and len(ends) < ENDS_RECORDS_MAX:
+            self._checked_at = time.monotonic()
+        elif check_all:
+            self._checked_at = 0.0  # there may be more
+        return len(ends)
+
+    async def next_due_at(self) -> datetime | None:
+        """When the next unused permit ends."""
+        async with self._work.begin() as tx:
+            return await self._permits.next_end_at(tx)
+
+
+class UpkeepLoop:
+    """Receipts that came before their attempt, and deliveries that are too old to be replayed."""
+
+    name: Final = "upkeep"
+
+    def __init__(self, *, work: Work, receipts: ReceiptHandlers, deliveries: DeliveryLog, clock: Clock) -> None:
+        self._work = work
+        self._receipts = receipts
+        self._deliveries = deliveries
+        self._clock = clock
+
+    async def run_once(self) -> int:
+        """One bounded batch of each."""
+        async with self._work.begin() as tx:
+            applied, messages = await self._receipts.apply_waiting(tx, limit=WAITING_RECEIPTS_MAX)
+            await self._work.publish(tx, messages)
+            before = self._clock.now() - DELIVERY_KEPT
+            forgotten = await self._deliveries.forget(tx, before=before, limit=FORGOTTEN_DELIVERIES_MAX)
+        self._work.committed(len(messages))
+        return applied + forgotten
+
+
+async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

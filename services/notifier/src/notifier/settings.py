@@ -1,0 +1,83 @@
+"""The notifier's settings. Environment: NOTIFIER_ + the field's name in capitals."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zoneinfo import available_timezones
+
+PREFIX: Final = "NOTIFIER_"
+SHIPPED_TEMPLATES: Final = Path(__file__).parents[2] / "templates"
+_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierSettings:
+    """What can be set. A channel without a URL has no provider: its permits end as `no_provider`.
+
+    Rates are this replica's share: what the provider allows, divided by the number of replicas.
+    """
+
+    webhook_secret: str
+    sealing_key: str
+    """32 bytes in base64: wraps every borrower's key. Losing it loses all contact data."""
+    number_hash_key: str | None = None
+    """32 bytes in base64 for the hashes of numbers; absent: derived from the sealing key."""
+    lender: str = "晨光消费金融"
+    """The name that every text gives."""
+    agency_regions: tuple[str, ...] = ("US",)
+    """Where the lender collects as an agency under Regulation F: texts carry its disclosures."""
+    templates_folder: Path = SHIPPED_TEMPLATES
+    default_zone: str = "Asia/Shanghai"
+    """Whose date "tomorrow" is told from where the lender names no zone."""
+    default_region: str = "CN"
+    """Where an inbound number without a country belongs."""
+
+    sms_name: str = "sms-http"
+    sms_url: str | None = None
+    sms_key: str = ""
+    sms_rate_per_second: float = 500.0
+    voice_name: str = "voice-http"
+    voice_url: str | None = None
+    voice_key: str = ""
+    voice_rate_per_second: float = 100.0
+    sender: str = "Decorum"
+    """What a provider shows as the sender, where it can."""
+
+    provider_timeout_seconds: float = 10.0
+    """Bounds one request; stays below the lease."""
+    lease_seconds: float = 30.0
+    """After so much wall time a claim without a result is looked up by whichever replica comes first."""
+    requests_max: int = 128
+    """Requests to one provider that may be without an answer."""
+    claim_records_max: int = 400
+
+    def __post_init__(self) -> None:
+        for name in ("sealing_key", "number_hash_key"):
+            text = getattr(self, name)
+            if text is not None and not _is_key(text):
+                raise ValueError(f"{PREFIX}{name.upper()} must be {_KEY_BYTES} bytes in base64")
+        if len(self.webhook_secret) < 16:
+            raise ValueError(f"{PREFIX}WEBHOOK_SECRET must have at least 16 characters")
+        if not self.lender.strip():
+            raise ValueError(f"{PREFIX}LENDER must name the lender")
+        if self.default_zone not in available_timezones():
+            raise ValueError(f"{PREFIX}DEFAULT_ZONE is not a time zone")
+        if not 0 < self.provider_timeout_seconds + 2 <= self.lease_seconds <= 300:
+            raise ValueError(
+                f"{PREFIX}PROVIDER_TIMEOUT_SECONDS must stay 2 s below {PREFIX}LEASE_SECONDS, and that 300"
+            )
+        if min(self.sms_rate_per_second, self.voice_rate_per_second) <= 0:
+            raise ValueError(f"{PREFIX}SMS_RATE_PER_SECOND and {PREFIX}VOICE_RATE_PER_SECOND must be above 0")
+        if not (1 <= self.requests_max <= 2_000 and 1 <= self.claim_records_max <= 2_000):
+            raise ValueError(f"{PREFIX}REQUESTS_MAX and {PREFIX}CLAIM_RECORDS_MAX must be 1 to 2000")
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == _KEY_BYTES
+    except binascii.Error:
+        return False
