@@ -1,0 +1,305 @@
+"""One run of the storm's script over the whole stack, disturbed or not, and what it left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import aiohttp
+import asyncpg
+
+from decorum_local import LocalPlatform
+from decorum_local.processes import ServiceProcess
+from decorum_local.stack import SERVICES, Stack, StackOptions
+from shared.clock import ShiftedClock, write_offset
+from shared.ids import derive
+from shared.kafka.publisher import Publisher
+from shared.kafka.records import WireMessage
+from tests.e2e.stillness import until_still
+from tests.e2e.storm_events import Portfolio
+
+MORNING: Final = datetime.fromisoformat("2026-09-16T08:00+08:00")
+"""Before anything may be sent: the facts come to rest first, so that both runs decide on the same ones."""
+FIRST_WAVE: Final = MORNING + timedelta(hours=9, minutes=30)
+SECOND_WAVE: Final = FIRST_WAVE + timedelta(days=1)
+STILL_SECONDS_MAX: Final = 240.0
+LEASE_SECONDS: Final = 4
+CHUNK_RECORDS: Final = 250
+
+ENVIRONMENT: Final = {
+    "DECORUM_LOG_LEVEL": "warning",
+    # An outage of the broker puts facts behind; here it must not change what is decided.
+    "COMPLIANCE_GATE_FACTS_LAG_SECONDS_MAX": "600",
+    "NOTIFIER_SMS_RATE_PER_SECOND": "120",
+    "NOTIFIER_VOICE_RATE_PER_SECOND": "60",
+    "NOTIFIER_PROVIDER_TIMEOUT_SECONDS": "2",
+    "NOTIFIER_LEASE_SECONDS": str(LEASE_SECONDS),
+    "CARRIER_LOSS_SHARE": "0",
+    "CARRIER_RECEIPT_LOSS_SHARE": "0",
+    "CARRIER_DISCONNECT_SHARE": "0",
+    "CARRIER_DELAY_SHARE": "0",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Aftermath:
+    """What a run left: rows by table without the instants that differ from run to run."""
+
+    tables: dict[str, list[tuple[Any, ...]]]
+    requests: list[dict[str, Any]]
+    decisions: dict[str, list[tuple[Any, ...]]]
+    """By borrower: attempt, submission, verdict, rules."""
+    contacts: dict[str, list[tuple[Any, ...]]]
+    """By borrower: attempt and number."""
+    unknown: set[str]
+    """Borrowers with an attempt whose fate is unknown."""
+    attempts: int
+    late: list[str] = field(default_factory=list)
+    """Attempts that were sent after their permit had ended or after a revocation was stored."""
+
+
+class StormRun:
+    """The script: facts, first wave, answers, payments, second wave; each comes to rest before the next."""
+
+    def __init__(self, platform: LocalPlatform, folder: Path, portfolio: Portfolio) -> None:
+        self._platform = platform
+        self._portfolio = portfolio
+        self._clock_file = folder / "clock.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._move_to(MORNING)
+        clock = {"DECORUM_CLOCK": "shifted", "DECORUM_CLOCK_FILE": str(self._clock_file)}
+        self.stack = Stack(platform, folder, StackOptions(replicas=2, environment={**ENVIRONMENT, **clock}))
+
+    def run(self, disturbances: Sequence[Sequence[Callable[[], None]]] = ((), (), (), ())) -> Aftermath:
+        """Play the script; the disturbances of a phase happen while it is under way."""
+        self._platform.create_databases([])
+        self.stack.prepare()
+        self.stack.start()
+        try:
+            for act, disturbing in zip(
+                (self._facts, self._first_wave, self._answers_and_payments, self._second_wave),
+                disturbances,
+                strict=True,
+            ):
+                self._play(act, disturbing)
+            return asyncio.run(self._aftermath())
+        finally:
+            self.stack.stop()
+
+    def _play(self, act: Callable[[], None], disturbances: Sequence[Callable[[], None]]) -> None:
+        failures: list[BaseException] = []
+
+        def disturb() -> None:
+            try:
+                for disturbance in disturbances:
+                    disturbance()
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=disturb, name="disturbances")
+        thread.start()
+        try:
+            act()
+        finally:
+            thread.join()
+        if failures:
+            raise failures[0]
+        self.stack.wait_ready()
+        asyncio.run(self._until_still())
+
+    def _facts(self) -> None:
+        asyncio.run(self._publish(self._portfolio.facts))
+
+    def _first_wave(self) -> None:
+        self._move_to(FIRST_WAVE)
+
+    def _answers_and_payments(self) -> None:
+        asyncio.run(self._answer())
+        asyncio.run(self._publish(self._portfolio.payments))
+
+    def _second_wave(self) -> None:
+        self._move_to(SECOND_WAVE)
+
+    def _move_to(self, instant: datetime) -> None:
+        write_offset(self._clock_file, instant - datetime.now(UTC))
+
+    async def _publish(self, messages: Sequence[WireMessage]) -> None:
+        publisher = Publisher(bootstrap_servers=self._platform.kafka_bootstrap_servers, client_id="storm")
+        await publisher.start()
+        try:
+            for start in range(0, len(messages), CHUNK_RECORDS):
+                await self._insist(publisher, messages[start : start + CHUNK_RECORDS])
+                await asyncio.sleep(0.2)
+        finally:
+            await publisher.stop()
+
+    async def _insist(self, publisher: Publisher, messages: Sequence[WireMessage]) -> None:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                return await publisher.publish(messages)
+            except Exception:  # the broker is being killed: a lender's core would try again, and so does this one
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+
+    async def _answer(self) -> None:
+        """What borrowers reply to the first text, through the carrier: it insists until the notifier has it."""
+        at = ShiftedClock(self._clock_file).now()
+        inbound = [
+            {
+                "inbound_id": derive("storm reply", borrower),
+                "channel": "sms",
+                "from": self._portfolio.numbers[borrower],
+                "text": text,
+                "at": at.isoformat(),
+                "in_reply_to": None,
+            }
+            for borrower, text in self._portfolio.replies.items()
+        ]
+        async with aiohttp.ClientSession() as session:
+            for start in range(0, len(inbound), CHUNK_RECORDS):
+                chunk = inbound[start : start + CHUNK_RECORDS]
+                async with session.post(f"{self.stack.carrier.url}/simulation/inbound", json=chunk) as answer:
+                    assert answer.status == 202, await answer.text()
+
+    async def _until_still(self) -> None:
+        now = ShiftedClock(self._clock_file).now() + timedelta(seconds=5)
+        urls = {name: self._platform.database_url(name) for name in self._databases()}
+        await until_still(self._platform.kafka_bootstrap_servers, urls, now, seconds=STILL_SECONDS_MAX)
+
+    @staticmethod
+    def _databases() -> list[str]:
+        return [name.replace("-", "_") for name in SERVICES]
+
+    async def _aftermath(self) -> Aftermath:
+        address = f"{self.stack.carrier.url}/simulation/status"
+        async with aiohttp.ClientSession() as session, session.get(address) as answer:
+            assert answer.status == 200, "asking for the status also writes the journal to its file"
+        lines = [json.loads(line) for line in self.stack.carrier_journal.read_text().splitlines()]
+        tables = {
+            name: await self._rows(database, statement) for name, (database, statement) in COMPARED_TABLES.items()
+        }
+        decisions: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for borrower, *decision in await self._rows("compliance_gate", DECISIONS):
+            decisions[borrower].append(tuple(decision))
+        contacts: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        permits = await self._rows("notifier", "SELECT borrower_id, attempt_id, state FROM permit")
+        borrower_of = {str(attempt): borrower for borrower, attempt, _ in permits}
+        requests = [line for line in lines if line["kind"] == "request"]
+        for request in requests:
+            contacts[borrower_of[request["attempt_id"]]].append((request["attempt_id"], request["to"]))
+        return Aftermath(
+            tables=tables,
+            requests=requests,
+            decisions=decisions,
+            contacts={borrower: sorted(made) for borrower, made in contacts.items()},
+            unknown={borrower for borrower, _, state in permits if state == "unknown"},
+            attempts=len({attempt for _, attempt, _ in permits}),
+            late=[r["attempt_id"] for r in requests if r["at"] > r["not_after"]],
+        )
+
+    async def _rows(self, database: str, statement: str) -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(self._platform.database_url(database).replace("+asyncpg", ""))
+        try:
+            return [tuple(row) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+
+DECISIONS: Final = (
+    "SELECT borrower_id, attempt_id, submission_number, verdict, rules::text FROM decision "
+    "ORDER BY borrower_id, attempt_id, submission_number"
+)
+COMPARED_TABLES: Final = {
+    "postings": (
+        "ledger",
+        "SELECT borrower_id, transaction_id, account, loan_id, kind, payment_id, currency, amount_minor, at "
+        "FROM posting ORDER BY 1, 2, 3",
+    ),
+    "balances": (
+        "ledger",
+        "SELECT borrower_id, loan_id, currency, balance_version, overdue_fees_minor, overdue_interest_minor, "
+        "overdue_principal_minor, outstanding_principal_minor, closed FROM loan ORDER BY 1, 2",
+    ),
+    "promises": (
+        "ledger",
+        "SELECT borrower_id, promise_id, currency, promised_minor, promised_on, state, paid_minor "
+        "FROM promise ORDER BY 1, 2",
+    ),
+    "scheduler profiles": (
+        "scheduler",
+        "SELECT borrower_id, language, region, zones, contact_places::text FROM borrower ORDER BY 1",
+    ),
+    "scheduler loans": (
+        "scheduler",
+        "SELECT borrower_id, loan_id, balance_version, overdue_minor, outstanding_minor, oldest_unpaid_due_on, closed "
+        "FROM loan ORDER BY 1, 2",
+    ),
+    "gate profiles": ("compliance_gate", "SELECT borrower_id, profile::text FROM borrower ORDER BY 1"),
+    "gate restrictions": (
+        "compliance_gate",
+        "SELECT borrower_id, restriction_id, kind, active FROM restriction ORDER BY 1, 2",
+    ),
+}
+
+
+def disturbances(stack: Stack, platform: LocalPlatform, seed: int) -> tuple[tuple[Callable[[], None], ...], ...]:
+    """For each of the four phases, in seeded order: every replica, the broker and Postgres killed, some paused."""
+    random = Random(f"storm {seed}")
+    replicas = [process for processes in stack.replicas.values() for process in processes]
+    actions: list[Callable[[], None]] = [_kill_and_restart(process, random) for process in replicas]
+    actions += [_pause(random.choice(stack.replicas[name]), random) for name in ("notifier", "compliance-gate")]
+    actions += [_outage(platform.kill_broker, platform.start_broker, random)]
+    actions += [_outage(platform.kill_postgres, platform.start_postgres, random)]
+    random.shuffle(actions)
+    phases: list[list[Callable[[], None]]] = [[], [], [], []]
+    for index, action in enumerate(actions):
+        phases[index % len(phases)].append(action)
+    return tuple(tuple(phase) for phase in phases)
+
+
+def _kill_and_restart(process: ServiceProcess, random: Random) -> Callable[[], None]:
+    before, down = random.uniform(0.2, 2.0), random.uniform(0.0, 1.0)
+
+    def disturb() -> None:
+        time.sleep(before)
+        process.kill()
+        time.sleep(down)
+        process.start()
+        process.wait_ready()
+
+    return disturb
+
+
+def _pause(process: ServiceProcess, random: Random) -> Callable[[], None]:
+    before = random.uniform(0.2, 1.5)
+
+    def disturb() -> None:
+        time.sleep(before)
+        process.pause()
+        time.sleep(LEASE_SECONDS + 1.5)
+        process.resume()
+
+    return disturb
+
+
+def _outage(kill: Callable[[], None], start: Callable[[], None], random: Random) -> Callable[[], None]:
+    before, down = random.uniform(0.5, 2.0), random.uniform(0.2, 1.0)
+
+    def disturb() -> None:
+        time.sleep(before)
+        kill()
+        time.sleep(down)
+        start()
+
+    return disturb

@@ -1,0 +1,184 @@
+"""A seeded portfolio for the restart storm: what a lender publishes, what borrowers answer, what can't be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Final
+
+from shared.contracts import (
+    Amounts,
+    BorrowerUpdatedV1,
+    ConsentChangedV1,
+    ContactPoint,
+    LoanOverdueV1,
+    LoanRegisteredV1,
+    Message,
+    PaymentReceivedV1,
+    PaymentReversedV1,
+    RestrictionChangedV1,
+)
+from shared.contracts.registry import LOAN_EVENTS
+from shared.kafka.records import Outgoing, WireMessage, encode
+
+SOURCE: Final = "storm/core"
+STEP_DAYS: Final = (1, 4, 8, 16, 20, 28)
+"""Days past due on which the shipped strategies have a text to send."""
+EVENTS_PER_BORROWER: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolio:
+    """Phases of events; the next is published when the one before has come to rest."""
+
+    borrowers: tuple[str, ...]
+    numbers: dict[str, str]
+    facts: tuple[WireMessage, ...]
+    payments: tuple[WireMessage, ...]
+    replies: dict[str, str]
+    """What a borrower answers to the first text."""
+    poison: int
+    """How many of the facts no service can read."""
+
+    @property
+    def events(self) -> int:
+        """All loan events of the storm."""
+        return len(self.facts) + len(self.payments)
+
+
+def portfolio(*, seed: int, events: int, at: datetime) -> Portfolio:
+    """About `events` loan events of business time `at` and just before; equal arguments give equal bytes."""
+    borrowers = tuple(f"S{seed}-{number:06d}" for number in range(max(20, events // EVENTS_PER_BORROWER)))
+    facts: list[WireMessage] = []
+    payments: list[WireMessage] = []
+    replies: dict[str, str] = {}
+    numbers: dict[str, str] = {}
+    for index, borrower in enumerate(borrowers):
+        random = Random(f"{seed}/{borrower}")
+        numbers[borrower] = f"+86138{index:08d}"
+        messages = _facts(borrower, numbers[borrower], random, at)
+        facts += [_wire(m, f"{borrower}-{n}", at - timedelta(hours=1)) for n, m in enumerate(messages)]
+        if random.random() < 0.05:
+            facts.append(facts[-1])
+        payments += _payments(borrower, random, at)
+        draw = random.random()
+        if draw < 0.20:
+            replies[borrower] = "明天还" if draw < 0.12 else "退订"
+    poison = _poison(seed, borrowers[0])
+    facts += poison
+    Random(seed).shuffle(facts)
+    return Portfolio(
+        borrowers=borrowers,
+        numbers=numbers,
+        facts=tuple(facts),
+        payments=tuple(payments),
+        replies=replies,
+        poison=len(poison),
+    )
+
+
+def _facts(borrower: str, number: str, random: Random, at: datetime) -> list[Message]:
+    today = at.date()
+    messages: list[Message] = [
+        BorrowerUpdatedV1(
+            borrower_id=borrower,
+            name=f"客户{borrower[-4:]}",
+            language="zh",
+            region="CN",
+            zones=("Asia/Shanghai",),
+            contact_points=(ContactPoint(contact_point_id=f"{borrower}-m", kind="mobile", value=number),),
+        )
+    ]
+    for loan in range(1 if random.random() < 0.85 else 2):
+        messages += _loan(borrower, f"{borrower}-L{loan}", today, random)
+    if random.random() < 0.04:
+        messages.append(
+            RestrictionChangedV1(
+                borrower_id=borrower, restriction_id=f"{borrower}-r", kind="dispute", active=True, effective_from=at
+            )
+        )
+    if random.random() < 0.03:
+        messages.append(
+            ConsentChangedV1(
+                borrower_id=borrower,
+                consent_id=f"{borrower}-c",
+                kind="opt_out",
+                in_force=True,
+                effective_from=at,
+                channel="voice",
+            )
+        )
+    return messages
+
+
+def _loan(borrower: str, loan_id: str, today: date, random: Random) -> list[Message]:
+    days_past_due = random.choice(STEP_DAYS)
+    due_on = today - timedelta(days=days_past_due)
+    instalment = random.randrange(30_000, 300_000)
+    overdue = Amounts(
+        fees_minor=random.randrange(0, 2_000), interest_minor=instalment // 10, principal_minor=instalment
+    )
+    outstanding = Amounts(
+        fees_minor=overdue.fees_minor,
+        interest_minor=overdue.interest_minor,
+        principal_minor=instalment * random.randrange(2, 12),
+    )
+    return [
+        LoanRegisteredV1(
+            borrower_id=borrower,
+            loan_id=loan_id,
+            currency="CNY",
+            opened_on=due_on - timedelta(days=90),
+            outstanding=outstanding,
+            next_due_on=due_on + timedelta(days=31),
+            next_due=Amounts(principal_minor=instalment),
+        ),
+        LoanOverdueV1(
+            borrower_id=borrower,
+            loan_id=loan_id,
+            currency="CNY",
+            as_of=today,
+            days_past_due=days_past_due,
+            oldest_unpaid_due_on=due_on,
+            overdue=overdue,
+            outstanding=outstanding,
+        ),
+    ]
+
+
+def _payments(borrower: str, random: Random, at: datetime) -> list[WireMessage]:
+    draw = random.random()
+    if draw >= 0.3:
+        return []
+    when = at - timedelta(minutes=random.randrange(1, 50))
+    payment = PaymentReceivedV1(
+        borrower_id=borrower,
+        loan_id=f"{borrower}-L0" if draw < 0.27 else f"{borrower}-L9",
+        payment_id=f"{borrower}-p",
+        currency="CNY",
+        amount_minor=random.randrange(1_000, 400_000),
+    )
+    messages = [_wire(payment, f"{borrower}-p", when)]
+    if draw < 0.05:
+        reversal = PaymentReversedV1(borrower_id=borrower, loan_id=payment.loan_id, payment_id=payment.payment_id)
+        messages.append(_wire(reversal, f"{borrower}-v", when + timedelta(minutes=1)))
+    return messages
+
+
+def _wire(message: Message, ce_id: str, at: datetime) -> WireMessage:
+    return encode(Outgoing(message=message, ce_id=ce_id, ce_time=at), source=SOURCE)
+
+
+def _poison(seed: int, borrower: str) -> list[WireMessage]:
+    headers = (("ce_id", b"p"), ("ce_source", SOURCE.encode()), ("ce_type", b"lender.payment-received.v1"))
+    bodies = (b"not json", b"{}", b"\xff\xfe", b'{"borrower_id":"x","amount_minor":-5}')
+    return [
+        WireMessage(
+            topic=LOAN_EVENTS,
+            key=borrower.encode(),
+            value=body,
+            headers=(*headers, ("ce_time", b"2026-09-16T00:00:00+00:00"), ("n", f"{seed}-{index}".encode())),
+        )
+        for index, body in enumerate(bodies)
+    ]
