@@ -21,12 +21,14 @@ _json = msgspec.json.Encoder()
 class Upsert:
     """On a conflict of `keys`, set `update` columns to the new values where SQL `where` holds.
 
-    `where` speaks of the row that is there by the table's name and of the new one as `excluded`.
+    `merge` sets further columns, each to an SQL expression. It and `where` speak of the row that is there by the
+    table's name and of the new one as `excluded`.
     """
 
     keys: tuple[str, ...]
-    update: tuple[str, ...]
+    update: tuple[str, ...] = ()
     where: str | None = None
+    merge: tuple[tuple[str, str], ...] = ()
 
 
 OnConflict = Literal["nothing", "raise"] | Upsert
@@ -119,7 +121,8 @@ def _insert_statement(
 ) -> str:
     conflict = "ON CONFLICT DO NOTHING" if on_conflict == "nothing" else ""
     if isinstance(on_conflict, Upsert):
-        assignments = ", ".join(f"{c} = excluded.{c}" for c in on_conflict.update)
+        taken = (f"{c} = excluded.{c}" for c in on_conflict.update)
+        assignments = ", ".join((*taken, *(f"{c} = {expression}" for c, expression in on_conflict.merge)))
         where = f" WHERE {on_conflict.where}" if on_conflict.where else ""
         conflict = f"ON CONFLICT ({', '.join(on_conflict.keys)}) DO UPDATE SET {assignments}{where}"
     tail = f" RETURNING {', '.join(returning)}" if returning else ""
