@@ -1,0 +1,1 @@
+"""Postgres, calendars and numbers: what stands behind the ports."""

@@ -1,0 +1,113 @@
+"""Whether enough is known, and whether there is still something to ask for. These rules bind everywhere.
+
+What is missing or behind puts an attempt off; it never denies it for good.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from compliance_gate.domain.facts import Attempt, Facts, Stop
+from compliance_gate.domain.rules import Terms
+from compliance_gate.domain.verdicts import Found, Ruling
+
+PLATFORM_RULES: dict[str, tuple[str, str]] = {
+    "platform.facts": ("the facts are complete and fresh", "所依据的事实完整且最新"),
+    "platform.amounts": ("the amounts are those of the current balance", "金额与最新余额一致"),
+    "platform.payment": ("no payment is waiting to be booked", "没有待入账的还款"),
+    "platform.due": ("something is still due", "仍有应还款项"),
+    "platform.expiry": ("the attempt has not expired", "本次联系尚未过期"),
+    "platform.stop": ("no stop is in force", "没有停止指令"),
+    "platform.policy": ("a policy pack is in force for the borrower", "有适用于该借款人的规则包"),
+    "platform.calendar": ("an official calendar covers the date", "官方日历覆盖该日期"),
+    "platform.permit": ("a permit would last", "许可仍有有效时间"),
+    "platform.horizon": ("there is a legal time within reach", "可预见的时间内有合法时段"),
+}
+"""The names of the rules that no pack holds, in English and Chinese."""
+
+
+def judge_facts(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> Ruling | None:
+    """Put off while a fact is missing or may be out of date; None where all are there."""
+    missing = None
+    if facts.lag_seconds > terms.facts_lag_seconds_max:
+        missing = "facts are behind"
+    elif not facts.known:
+        missing = "borrower"
+    elif facts.region is None:
+        missing = "region"
+    elif not facts.zones:
+        missing = "zone"
+    elif attempt.number_key is None:
+        missing = "number"
+    if missing is None:
+        return None
+    until = now + timedelta(minutes=terms.missing_facts_retry_minutes)
+    return Ruling(rule_id="platform.facts", result="deferred", facts=(("missing", missing),), until=until)
+
+
+def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> list[Ruling]:
+    """Refuse what nothing is due for; put off amounts that are unknown, stale or about to change.
+
+    A reply or a confirmation that says no amounts needs none of this.
+    """
+    if attempt.purpose in ("reply", "opt_out_confirmation") and not attempt.amounts:
+        return []
+    until = now + timedelta(minutes=terms.missing_facts_retry_minutes)
+    versions = {amount.loan_id: amount.balance_version for amount in attempt.amounts}
+    overdue = outstanding = 0
+    closed: list[str] = []
+    spoken: list[Ruling] = []
+    found: Found
+    for loan_id in attempt.loans:
+        loan = next((loan for loan in facts.loans if loan.loan_id == loan_id), None)
+        if loan is None:
+            found = (("missing", "balance"), ("loan", loan_id))
+            return [Ruling(rule_id="platform.facts", result="deferred", facts=found, until=until)]
+        if loan.closed:
+            closed.append(loan_id)
+        else:
+            overdue += loan.overdue_minor
+            outstanding += loan.outstanding_minor
+        if versions.get(loan_id, loan.balance_version) != loan.balance_version:
+            found = (("loan", loan_id), ("said", str(versions[loan_id])), ("current", str(loan.balance_version)))
+            spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=until))
+    due = outstanding if attempt.purpose == "reminder" else overdue
+    if attempt.purpose in ("reminder", "demand") and attempt.loans and due <= 0:
+        spoken.append(Ruling(rule_id="platform.due", result="blocked", facts=(("due_minor", str(due)),)))
+    elif closed:
+        found = (("closed", ",".join(closed)),)
+        spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=until))
+    for payment in facts.unposted_payments:
+        if payment.loan_id is None or payment.loan_id in attempt.loans:
+            found = (("payment", payment.payment_id),)
+            spoken.append(Ruling(rule_id="platform.payment", result="deferred", facts=found, until=until))
+    return spoken
+
+
+def judge_expiry(attempt: Attempt, now: datetime) -> Ruling | None:
+    """Refuse an attempt at or after its expiry."""
+    if now < attempt.expires_at:
+        return None
+    return Ruling(rule_id="platform.expiry", result="blocked", facts=(("expired_at", attempt.expires_at.isoformat()),))
+
+
+def judge_stops(attempt: Attempt, facts: Facts) -> Ruling | None:
+    """Refuse what an operator's stop covers."""
+    for stop in facts.stops:
+        if _covers(stop, attempt):
+            return Ruling(rule_id="platform.stop", result="blocked", facts=(("scope", stop.scope),))
+    return None
+
+
+def _covers(stop: Stop, attempt: Attempt) -> bool:
+    match stop.scope:
+        case "all":
+            return True
+        case "channel":
+            return stop.value == attempt.channel
+        case "provider":
+            return stop.value == attempt.provider
+        case "strategy":
+            return stop.value == attempt.strategy
+        case "borrower":
+            return stop.value is None or stop.value == attempt.borrower_id
