@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.adapters import tables
@@ -36,13 +35,13 @@ async def read_case(tx: AsyncConnection, borrower_id: str, *, events_max: int) -
     )
     result = await tx.exec_driver_sql(
         "SELECT * FROM (SELECT at, kind, source, event_id, loan_id, payment_id, attempt_id, flags, "
-        "detail::text AS detail FROM case_event WHERE borrower_id = ANY($1::text[]) "
+        "detail FROM case_event WHERE borrower_id = ANY($1::text[]) "
         "ORDER BY at DESC, source DESC, event_id DESC LIMIT $2) latest ORDER BY at, source, event_id",
         ([borrower_id, EVERYBODY], events_max),
     )
     return CaseFile(
         borrower_id=borrower_id,
-        loans=[{**row._mapping, "waiting": msgspec.json.decode(row.waiting)} for row in loans],
+        loans=[dict(row._mapping) for row in loans],
         promises=[dict(row._mapping) for row in promises],
-        events=[{**row._mapping, "detail": msgspec.json.decode(row.detail)} for row in result],
+        events=[dict(row._mapping) for row in result],
     )

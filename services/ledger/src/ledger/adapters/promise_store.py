@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,13 +16,7 @@ from shared.contracts import ReplyReceivedV1
 from shared.postgres.rows import Upsert, insert_rows, select_matching
 
 _PROMISE_COLUMNS: Final = tuple(tables.promise.c.keys())
-_REPLY: Final = msgspec.json.Decoder(ReplyReceivedV1)
 _DUE_KINDS: Final = "'contact.attempt-submitted.v1', 'contact.contact-allowed.v1'"
-_DUE_ROW: Final = msgspec.json.Decoder(
-    msgspec.defstruct(
-        "DueRow", [("attempt_id", str), ("currency", str), ("due_minor", int), ("loans", tuple[str, ...])]
-    )
-)
 
 
 class PromiseStore:
@@ -76,9 +70,9 @@ class PromiseStore:
         )
         due: dict[tuple[str, str], AmountDue] = {}
         for row in found:
-            detail: Any = _DUE_ROW.decode(row.detail)
+            detail = row.detail
             due[(row.borrower_id, row.attempt_id)] = AmountDue(
-                currency=detail.currency, amount_minor=detail.due_minor, loans=detail.loans
+                currency=detail["currency"], amount_minor=detail["due_minor"], loans=tuple(detail["loans"])
             )
         return due
 
@@ -115,7 +109,8 @@ class PromiseStore:
             "ORDER BY borrower_id, reply_id LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING reply",
             (waited_seconds_max, limit),
         )
-        return sorted((_REPLY.decode(row.reply) for row in result), key=lambda r: (r.borrower_id, r.reply_id))
+        replies = (msgspec.convert(row.reply, ReplyReceivedV1) for row in result)
+        return sorted(replies, key=lambda r: (r.borrower_id, r.reply_id))
 
     async def borrowers_at_grace_end(self, tx: AsyncConnection, now: datetime, limit: int) -> list[str]:
         # No row is locked here: borrowers are locked first everywhere, and settling twice changes nothing.

@@ -14,7 +14,7 @@ from ledger.adapters import tables
 from ledger.adapters.promise_store import PromiseStore
 from ledger.domain.account import BookEvent, LoanAccount
 from ledger.domain.amounts import COMPONENTS, AllocationOrder, Split
-from ledger.domain.book import BookMessage, LoanBook, WaitingPayment
+from ledger.domain.book import LoanBook, WaitingPayment
 from ledger.domain.entries import Line, Transaction, balanced
 from ledger.ports import CaseRow, LoanKey, PaymentKey, Profile
 from shared.contracts import (
@@ -36,12 +36,9 @@ BOOK_TYPES: Final[tuple[type[Message], ...]] = (
     PaymentReceivedV1,
     PaymentReversedV1,
 )
-_BOOK_DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    BY_MESSAGE_TYPE[message_type].ce_type: msgspec.json.Decoder(message_type) for message_type in BOOK_TYPES
-}
-_BOOK_KINDS: Final = ", ".join(f"'{kind}'" for kind in _BOOK_DECODERS)
+_BY_KIND: Final = {BY_MESSAGE_TYPE[message_type].ce_type: message_type for message_type in BOOK_TYPES}
+_BOOK_KINDS: Final = ", ".join(f"'{kind}'" for kind in _BY_KIND)
 PAYMENT_KINDS: Final = "'lender.payment-received.v1', 'lender.payment-reversed.v1'"
-_WAITING: Final = msgspec.json.Decoder(tuple[tuple[str, str, int], ...])
 _LOAN_COLUMNS: Final = tuple(tables.loan.c.keys())
 _POSTING_COLUMNS: Final = tuple(tables.posting.c.keys())
 _SPLITS: Final = ("outstanding", "overdue", "next_due")
@@ -105,7 +102,7 @@ class SqlLedgerStore(PromiseStore):
             columns=("borrower_id", "loan_id", "at", "source", "event_id", "kind", "detail"),
             suffix=f"WHERE t.kind IN ({_BOOK_KINDS})",
         ):
-            message: BookMessage = _BOOK_DECODERS[row.kind].decode(row.detail)
+            message: Any = msgspec.convert(row.detail, _BY_KIND[row.kind])
             events[(row.borrower_id, row.loan_id)].append(
                 BookEvent(at=row.at, source=row.source, event_id=row.event_id, message=message)
             )
@@ -134,7 +131,7 @@ def _account(row: Any) -> LoanAccount:
     outstanding, overdue, next_due = (_split(row, name) for name in _SPLITS)
     waiting = tuple(
         WaitingPayment(payment_id=payment_id, currency=currency, amount_minor=amount)
-        for payment_id, currency, amount in _WAITING.decode(row.waiting)
+        for payment_id, currency, amount in row.waiting
     )
     return LoanAccount(
         borrower_id=row.borrower_id,
