@@ -27,7 +27,9 @@ PROBE_TIMEOUT_SECONDS: Final = 1.0
 HEAP: Final = "-Xmx512m"
 JAVA_OPTIONS: Final = (
     "-XX:+ExitOnOutOfMemoryError",
+    # For a broker that lives for minutes beside its clients on two cores: less compiling, no collector threads.
     "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
     "-Djava.awt.headless=true",
     "-Djava.net.preferIPv4Stack=true",
     "--enable-native-access=ALL-UNNAMED",

@@ -14,7 +14,6 @@ from typing import Final
 from decorum_local.loopback import free_port
 from decorum_local.platform import LocalPlatform
 from decorum_local.processes import ServiceProcess
-from shared.kafka.topics import create_topics, load_topics
 from shared.postgres.migrations import SERVICE_PACKAGES, migrate
 
 SERVICES: Final = ("scheduler", "compliance-gate", "notifier", "ledger")
@@ -32,6 +31,8 @@ class StackOptions:
     """How many replicas of each service run, and what their environment says on top of the addresses."""
 
     replicas: int = 1
+    partitions: int | None = None
+    """Of every topic; the topics file says how many otherwise."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """For every process, for example DECORUM_CLOCK."""
     service_environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -68,8 +69,7 @@ class Stack:
         """What every process gets, and what a command needs to talk to this stack."""
         carrier_url = f"http://127.0.0.1:{self._carrier_port}"
         return {
-            "DECORUM_KAFKA_BOOTSTRAP_SERVERS": self._platform.kafka_bootstrap_servers,
-            "DECORUM_DATABASE_URL": self._platform.database_url("scheduler"),
+            **self._platform.environment(),
             "NOTIFIER_SMS_URL": carrier_url,
             "NOTIFIER_SMS_KEY": CARRIER_KEY,
             "NOTIFIER_SMS_RATE_PER_SECOND": str(SEND_RATE_PER_SECOND),
@@ -91,14 +91,13 @@ class Stack:
 
     def prepare(self) -> None:
         """Create the topics and bring every database to its newest schema."""
-        asyncio.run(self._prepare())
+        self._platform.create_topics(partitions=self._options.partitions)
+        with ThreadPoolExecutor(len(SERVICE_PACKAGES)) as pool:
+            list(pool.map(self.migrate, SERVICE_PACKAGES))
 
-    async def _prepare(self) -> None:
-        servers = self._platform.kafka_bootstrap_servers
-        brokers = servers.count(",") + 1
-        await create_topics(servers, load_topics(replication_factor=min(brokers, 3)))
-        for package in SERVICE_PACKAGES:
-            await migrate(package, self._platform.database_url(package))
+    def migrate(self, package: str) -> None:
+        """Bring one service's database to its newest schema."""
+        asyncio.run(migrate(package, self._platform.database_url(package)))
 
     def start(self) -> None:
         """Start all processes and wait until each says that it is ready."""

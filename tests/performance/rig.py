@@ -1,0 +1,159 @@
+"""The stack that the benchmark measures: one replica of each service on the embedded servers, fsync on, `acks=all`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import psutil
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from decorum_local import LocalPlatform
+from decorum_local.processes import ServiceProcess
+from decorum_local.stack import SERVICES, Stack, StackOptions
+from shared.clock import write_offset
+from shared.contracts.registry import CONTRACTS
+from shared.kafka.publisher import Publisher
+from shared.kafka.records import WireMessage
+from shared.kafka.topics import load_topics
+from tests.e2e.stillness import lags
+from tests.performance.floor import HOPS
+from tests.performance.load import START
+
+WAIT_SECONDS_MAX: Final = 300.0
+FAULTLESS: Final = {
+    f"CARRIER_{share}_SHARE": "0"
+    for share in ("REJECT", "ERROR", "LOSS", "RECEIPT_LOSS", "DUPLICATE", "DELAY", "DEAD_LINE", "TIMEOUT", "DISCONNECT")
+}
+
+
+class Rig:
+    """Starts and feeds the stack, and looks at it from outside."""
+
+    def __init__(self, platform: LocalPlatform, folder: Path) -> None:
+        self.platform = platform
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._clock_file = folder / "clock.json"
+        self.reset_clock()
+        environment = {
+            **FAULTLESS,
+            "DECORUM_CLOCK": "shifted",
+            "DECORUM_CLOCK_FILE": str(self._clock_file),
+            "DECORUM_LOG_LEVEL": "error",
+        }
+        self.stack = Stack(platform, folder / "logs", StackOptions(environment=environment))
+
+    def reset_clock(self) -> None:
+        """Put every process back to the hour at which the measurement starts."""
+        offset = START - datetime.now(UTC)
+        self.offset_seconds = offset.total_seconds()
+        write_offset(self._clock_file, offset)
+
+    async def connect(self) -> None:
+        """Connect the publisher that plays the lender's core."""
+        self._publisher = Publisher(bootstrap_servers=self.platform.kafka_bootstrap_servers, client_id="bench")
+        await self._publisher.start()
+
+    async def close(self) -> None:
+        """Let the publisher go."""
+        await self._publisher.stop()
+
+    async def publish(self, messages: Sequence[WireMessage]) -> None:
+        """Publish all, with every acknowledgement."""
+        for start in range(0, len(messages), 2_000):
+            await self._publisher.publish(messages[start : start + 2_000])
+
+    def restart(self, service: str, **environment: str) -> None:
+        """Drain a service and start it again with `environment` on top of its own."""
+        process = self.stack.replicas[service][0]
+        process.stop()
+        process.start(**environment)
+        process.wait_ready()
+
+    async def records_for(self, service: str) -> int:
+        """How many records lie on the topics that a service reads."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.platform.kafka_bootstrap_servers)
+        await consumer.start()
+        try:
+            await consumer.topics()
+            topics = {contract.topic for contract in CONTRACTS if service in contract.readers}
+            partitions = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
+            return sum((await consumer.end_offsets(partitions)).values())
+        finally:
+            await consumer.stop()
+
+    async def create_floor_topics(self) -> None:
+        """The floor's own topics, with as many partitions as the services' topics."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.platform.kafka_bootstrap_servers)
+        await admin.start()
+        try:
+            partitions = load_topics()[0].partitions
+            names = {name for hop in HOPS.values() for name in (hop.reads, hop.writes) if name}
+            await admin.create_topics(
+                [NewTopic(name, num_partitions=partitions, replication_factor=1) for name in sorted(names)]
+            )
+        finally:
+            await admin.close()
+
+    async def count(self, database: str, statement: str) -> int:
+        """One number out of a service's database."""
+        connection = await asyncpg.connect(self.platform.database_url(database).replace("+asyncpg", ""))
+        try:
+            return int(await connection.fetchval(statement))
+        finally:
+            await connection.close()
+
+    async def until(self, reached: Callable[[], Any], *, every_seconds: float = 0.05) -> float:
+        """Seconds until `reached` (a coroutine function) is true; raises when it takes too long."""
+        started = time.perf_counter()
+        while not await reached():
+            if time.perf_counter() - started > WAIT_SECONDS_MAX:
+                raise TimeoutError("the stack did not get there in time")
+            await asyncio.sleep(every_seconds)
+        return time.perf_counter() - started
+
+    async def until_read(self, *groups: str) -> float:
+        """Seconds until the consumer groups have no lag."""
+
+        async def nothing_behind() -> bool:
+            behind = await lags(self.platform.kafka_bootstrap_servers)
+            return all(behind[group] == 0 for group in groups or SERVICES)
+
+        return await self.until(nothing_behind, every_seconds=0.2)
+
+    async def forget(self, service: str) -> None:
+        """Give a stopped service an empty database and let its group read every topic from the beginning."""
+        package = service.replace("-", "_")
+        self.platform.drop_databases([package])
+        self.platform.create_databases([package])
+        self.stack.migrate(package)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.platform.kafka_bootstrap_servers)
+        await admin.start()
+        try:
+            await admin.delete_consumer_groups([service])
+        finally:
+            await admin.close()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests that the carrier wrote down so far."""
+        if not self.stack.carrier_journal.exists():
+            return []
+        lines = self.stack.carrier_journal.read_text().splitlines()
+        return [line for line in map(json.loads, lines) if line["kind"] == "request"]
+
+
+def peak_memory_mb(process: ServiceProcess) -> float:
+    """The most memory that a process ever held, in MiB (Linux), else what it holds now."""
+    status = Path(f"/proc/{process.process.pid}/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return float(psutil.Process(process.process.pid).memory_info().rss) / 2**20
