@@ -1,0 +1,142 @@
+"""The processes of a run as the driver sees them: it moves their clocks and asks them whether all is quiet."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from decorum_simulation.http_client import HttpClient
+
+Phase = Literal["clock", "events", "receipts", "releases"]
+QUIET_TIMEOUT_SECONDS: Final = 180.0
+"""So long without any progress means that something is stuck."""
+_PAUSES_SECONDS: Final = (0.0, 0.001, 0.002, 0.003, 0.005)
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process says of itself."""
+
+    consumed: dict[str, int] = msgspec.field(default_factory=dict)
+    assigned: list[str] = msgspec.field(default_factory=list)
+    published: dict[str, int] = msgspec.field(default_factory=dict)
+    busy: bool = False
+    next_due_at: datetime | None = None
+    deliveries: int = 0
+
+
+class DemoStuck(Exception):
+    """Quiet was not reached; the text says who was still at work."""
+
+
+_decoder = msgspec.json.Decoder(Status)
+
+
+@dataclass(slots=True)
+class Participant:
+    """One process with the simulation's two addresses."""
+
+    name: str
+    url: str
+    client: HttpClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = HttpClient(self.url, connections_max=2, timeout_seconds=60)
+
+    async def tick(self, now: datetime, phase: Phase) -> None:
+        """Move its clock and begin a phase."""
+        body = msgspec.json.encode({"now": now, "phase": phase})
+        answer = await self.client.request("POST", "/simulation/tick", body=body)
+        if answer.status != 204:
+            raise DemoStuck(f"{self.name} refused the tick: {answer.status} {answer.body[:200]!r}")
+
+    async def status(self, *, due: bool) -> Status:
+        """Its status; what is due next costs it a query and is only asked for when needed."""
+        answer = await self.client.request("GET", "/simulation/status" if due else "/simulation/status?due=0")
+        return _decoder.decode(answer.body)
+
+
+@dataclass(slots=True)
+class Ensemble:
+    """All processes of a run, the driver's own publications included."""
+
+    participants: Sequence[Participant]
+    published: dict[str, int]
+    """Next offsets of what the driver itself published; the publisher's own record."""
+
+    async def tick(self, now: datetime, phase: Phase, *names: str) -> None:
+        """Begin a phase at all processes, or at those named."""
+        chosen = [p for p in self.participants if not names or p.name in names]
+        await asyncio.gather(*(p.tick(now, phase) for p in chosen))
+
+    async def quiet(self) -> None:
+        """Return once two successive snapshots are equal, all is consumed that was published and nobody is busy."""
+        previous: list[Status] | None = None
+        tries, since, progress = 0, time.monotonic(), ""
+        while True:
+            statuses = await self._statuses(due=False)
+            unfinished = _unfinished(self.participants, statuses, self.published)
+            if not unfinished:
+                if statuses == previous:
+                    return
+                previous, tries = statuses, 0
+                continue
+            previous = None
+            if (now_at_work := repr(statuses)) != progress:
+                progress, since = now_at_work, time.monotonic()
+            elif time.monotonic() - since > QUIET_TIMEOUT_SECONDS:
+                raise DemoStuck("not quiet: " + "; ".join(unfinished))
+            await asyncio.sleep(_PAUSES_SECONDS[min(tries, len(_PAUSES_SECONDS) - 1)])
+            tries += 1
+
+    async def next_due(self) -> dict[str, datetime]:
+        """The instant at which each process has work next, for those that have any."""
+        statuses = await self._statuses(due=True)
+        return {
+            participant.name: status.next_due_at
+            for participant, status in zip(self.participants, statuses, strict=True)
+            if status.next_due_at is not None
+        }
+
+    async def _statuses(self, *, due: bool) -> list[Status]:
+        return list(await asyncio.gather(*(p.status(due=due) for p in self.participants)))
+
+    async def assigned(self) -> None:
+        """Wait until every service has all partitions of what it subscribed to."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            statuses = await self._statuses(due=False)
+            services = [s for p, s in zip(self.participants, statuses, strict=True) if p.name != "carrier"]
+            if all(s.assigned for s in services):
+                return
+            await asyncio.sleep(0.05)
+        raise DemoStuck("the services were not given their partitions")
+
+    def close(self) -> None:
+        """Close every connection."""
+        for participant in self.participants:
+            participant.client.close()
+
+
+def _unfinished(participants: Sequence[Participant], statuses: Sequence[Status], own: dict[str, int]) -> list[str]:
+    published = dict(own)
+    for status in statuses:
+        for partition, offset in status.published.items():
+            published[partition] = max(published.get(partition, 0), offset)
+    found = []
+    for participant, status in zip(participants, statuses, strict=True):
+        if status.busy:
+            found.append(f"{participant.name} is busy")
+        behind = [
+            partition
+            for partition in status.assigned
+            if status.consumed.get(partition, 0) < published.get(partition, 0)
+        ]
+        if behind:
+            found.append(f"{participant.name} has not read {', '.join(behind[:3])}")
+    return found
