@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
@@ -92,7 +93,8 @@ async def create_topics(bootstrap_servers: str, topics: Sequence[Topic]) -> tupl
                 ]
             )
             _raise_errors(response.topic_errors, tolerated=(TopicAlreadyExistsError,))
-            await _until_known(admin, missing)
+            await _until_led(admin, missing)
+            await _until_served(bootstrap_servers, missing)
     return tuple(topic.name for topic in missing)
 
 
@@ -155,7 +157,7 @@ async def _actual(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[s
     }
 
 
-async def _until_known(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+async def _until_led(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
     """Wait until every partition has a leader for the broker that answers; clients try again at the others."""
     expected = {topic.name: topic.partitions for topic in topics}
     async for attempt in _bounded():
@@ -167,6 +169,14 @@ async def _until_known(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> N
             }
             if led != expected:
                 raise _NotYet
+
+
+async def _until_served(bootstrap_servers: str, topics: Sequence[Topic]) -> None:
+    """Wait until the leaders know that they lead: for a moment after its election each refuses what it is sent."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS) as consumer:
+        await consumer.end_offsets(
+            [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+        )
 
 
 def _bounded() -> AsyncRetrying:
