@@ -79,6 +79,7 @@ def counted_contacts(
         rows = sorted((*facts.history, *shared), key=lambda row: row.at, reverse=True)
     uncounted = uncounted_contacts(facts, now, cap.not_counted) if cap.not_counted else frozenset()
     wrong = wrong_numbers(facts, now) if cap.retracts_wrong_numbers else frozenset()
+    consented = bool(facts.consents) and "call_back" in cap.exceptions
     return [
         row
         for row in rows
@@ -87,7 +88,7 @@ def counted_contacts(
         and _same_key(cap, attempt, row, loan)
         and row.contact_id not in uncounted
         and not (row.number_key in wrong and row.party == "borrower")
-        and not _under_consent(cap, attempt, facts, zones, now, row, loan)
+        and not (consented and _under_consent(cap, facts, zones, now, row, loan))
     ]
 
 
@@ -97,9 +98,10 @@ def cap_is_lifted(cap: CapRule, attempt: Attempt, facts: Facts, zones: tuple[str
         return "reply"
     if "opt_out_confirmation" in cap.exceptions and is_first_confirmation(attempt, facts, now):
         return "opt_out_confirmation"
-    if cap.key != "loan" and all(_consented(cap, facts, zones, now, loan, now) for loan in attempt.loans):
-        return "call_back" if attempt.loans and "call_back" in cap.exceptions else None
-    return None
+    if cap.key == "loan" or not facts.consents or "call_back" not in cap.exceptions or not attempt.loans:
+        return None
+    consented = all(_consented(cap, facts, zones, now, loan, now) for loan in attempt.loans)
+    return "call_back" if consented else None
 
 
 def loans_counted(
@@ -161,14 +163,13 @@ def _same_key(cap: CapRule, attempt: Attempt, row: PastContact, loan: str | None
 
 def _under_consent(
     cap: CapRule,
-    attempt: Attempt,
     facts: Facts,
     zones: tuple[str, ...],
     now: datetime,
     row: PastContact,
     loan: str | None,
 ) -> bool:
-    if not facts.consents or cap.measure == "conversation" or row.direction == "inbound":
+    if cap.measure == "conversation" or row.direction == "inbound":
         return False
     loans = (loan,) if loan is not None else row.loans
     return bool(loans) and all(_consented(cap, facts, zones, now, each, row.at) for each in loans)

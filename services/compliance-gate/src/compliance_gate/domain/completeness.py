@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from compliance_gate.domain.facts import Attempt, Facts, Stop
+from compliance_gate.domain.facts import Attempt, Earlier, Facts, LoanFacts, Stop
 from compliance_gate.domain.rules import Terms
 from compliance_gate.domain.verdicts import Found, Ruling
 
@@ -17,6 +17,10 @@ PLATFORM_RULES: dict[str, tuple[str, str]] = {
     "platform.payment": ("no payment is waiting to be booked", "没有待入账的还款"),
     "platform.due": ("something is still due", "仍有应还款项"),
     "platform.expiry": ("the attempt has not expired", "本次联系尚未过期"),
+    "platform.attempt": (
+        "the attempt has no open permit and was not sent before",
+        "本次联系没有未结束的许可，也未曾发出",
+    ),
     "platform.stop": ("no stop is in force", "没有停止指令"),
     "platform.policy": ("a policy pack is in force for the borrower", "有适用于该借款人的规则包"),
     "platform.calendar": ("an official calendar covers the date", "官方日历覆盖该日期"),
@@ -52,35 +56,34 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
     """
     if attempt.purpose in ("reply", "opt_out_confirmation") and not attempt.amounts:
         return []
-    until = now + timedelta(minutes=terms.missing_facts_retry_minutes)
-    versions = {amount.loan_id: amount.balance_version for amount in attempt.amounts}
+    retry = timedelta(minutes=terms.missing_facts_retry_minutes)
     overdue = outstanding = 0
     closed: list[str] = []
     spoken: list[Ruling] = []
-    found: Found
     for loan_id in attempt.loans:
-        loan = next((loan for loan in facts.loans if loan.loan_id == loan_id), None)
+        loan = _loan(facts, loan_id)
         if loan is None:
-            found = (("missing", "balance"), ("loan", loan_id))
-            return [Ruling(rule_id="platform.facts", result="deferred", facts=found, until=until)]
+            found: Found = (("missing", "balance"), ("loan", loan_id))
+            return [Ruling(rule_id="platform.facts", result="deferred", facts=found, until=now + retry)]
         if loan.closed:
             closed.append(loan_id)
         else:
             overdue += loan.overdue_minor
             outstanding += loan.outstanding_minor
-        if versions.get(loan_id, loan.balance_version) != loan.balance_version:
-            found = (("loan", loan_id), ("said", str(versions[loan_id])), ("current", str(loan.balance_version)))
-            spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=until))
+        for amount in attempt.amounts:
+            if amount.loan_id == loan_id and amount.balance_version != loan.balance_version:
+                found = (("loan", loan_id), ("said", str(amount.balance_version)), ("now", str(loan.balance_version)))
+                spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=now + retry))
     due = outstanding if attempt.purpose == "reminder" else overdue
-    if attempt.purpose in ("reminder", "demand") and attempt.loans and due <= 0:
+    if due <= 0 and attempt.loans and attempt.purpose in ("reminder", "demand"):
         spoken.append(Ruling(rule_id="platform.due", result="blocked", facts=(("due_minor", str(due)),)))
     elif closed:
         found = (("closed", ",".join(closed)),)
-        spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=until))
+        spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=now + retry))
     for payment in facts.unposted_payments:
         if payment.loan_id is None or payment.loan_id in attempt.loans:
             found = (("payment", payment.payment_id),)
-            spoken.append(Ruling(rule_id="platform.payment", result="deferred", facts=found, until=until))
+            spoken.append(Ruling(rule_id="platform.payment", result="deferred", facts=found, until=now + retry))
     return spoken
 
 
@@ -91,11 +94,27 @@ def judge_expiry(attempt: Attempt, now: datetime) -> Ruling | None:
     return Ruling(rule_id="platform.expiry", result="blocked", facts=(("expired_at", attempt.expires_at.isoformat()),))
 
 
+def judge_earlier(earlier: Earlier, terms: Terms, now: datetime) -> Ruling:
+    """Refuse an attempt that was used; put one off whose permit has no end yet."""
+    found = (("earlier", earlier.state), ("permit_ends_at", earlier.permit_ends_at.isoformat()))
+    if earlier.state == "used":
+        return Ruling(rule_id="platform.attempt", result="blocked", facts=found)
+    until = max(earlier.permit_ends_at, now + timedelta(minutes=terms.missing_facts_retry_minutes))
+    return Ruling(rule_id="platform.attempt", result="deferred", facts=found, until=until)
+
+
 def judge_stops(attempt: Attempt, facts: Facts) -> Ruling | None:
     """Refuse what an operator's stop covers."""
     for stop in facts.stops:
         if _covers(stop, attempt):
             return Ruling(rule_id="platform.stop", result="blocked", facts=(("scope", stop.scope),))
+    return None
+
+
+def _loan(facts: Facts, loan_id: str) -> LoanFacts | None:
+    for loan in facts.loans:
+        if loan.loan_id == loan_id:
+            return loan
     return None
 
 

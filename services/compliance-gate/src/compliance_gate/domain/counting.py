@@ -15,9 +15,10 @@ from compliance_gate.domain.rules import CapRule
 from compliance_gate.domain.verdicts import Ruling, RulingResult
 
 
-def judge_caps(plan: Plan, slot: Slot, attempt: Attempt, facts: Facts, now: datetime) -> list[Ruling]:
-    """What every cap of the plan says about one more contact at `now`."""
-    counts = _walk(plan, slot, attempt, facts, now)
+def judge_caps(
+    plan: Plan, counts: tuple[int, ...] | None, attempt: Attempt, facts: Facts, now: datetime
+) -> list[Ruling]:
+    """What every cap of the plan says about one more contact at `now`; `counts` as `count_all` gives them."""
     spoken = []
     for bit, cap in enumerate(plan.caps):
         if counts is not None and counts[bit] < cap.limit:
@@ -46,7 +47,7 @@ def _judge_exactly(cap: CapRule, zones: tuple[str, ...], attempt: Attempt, facts
     return Ruling(rule_id=cap.rule_id, result=result, facts=found, until=free)
 
 
-def _walk(plan: Plan, slot: Slot, attempt: Attempt, facts: Facts, now: datetime) -> list[int] | None:
+def count_all(plan: Plan, slot: Slot, attempt: Attempt, facts: Facts, now: datetime) -> tuple[int, ...] | None:
     """How many contacts each cap counts, on the fullest loan; None where an exception may be at work."""
     if facts.consents or attempt.reply_to is not None or attempt.purpose == "opt_out_confirmation":
         return None
@@ -54,21 +55,17 @@ def _walk(plan: Plan, slot: Slot, attempt: Attempt, facts: Facts, now: datetime)
         return None
     counts = [0] * len(plan.caps)
     if not plan.caps or not facts.history:
-        return counts
+        return tuple(counts)
     loans = attempt.loans if plan.loan_caps and attempt.loans else (None,)
     for loan in loans:
         found = _walk_for(plan, slot, attempt, facts, now, loan)
         if found is None:
             return None
+        own = [0] * len(plan.caps)
         for mask, number in found.items():
-            if len(loans) == 1:
-                _add(counts, mask, number)
-        if len(loans) > 1:
-            own = [0] * len(plan.caps)
-            for mask, number in found.items():
-                _add(own, mask, number)
-            counts = [max(pair) for pair in zip(counts, own, strict=True)]
-    return _with_minutes(plan, counts, facts, now)
+            _add(own, mask, number)
+        counts = own if len(loans) == 1 else [max(pair) for pair in zip(counts, own, strict=True)]
+    return tuple(_with_minutes(plan, counts, facts, now) if plan.minute_caps else counts)
 
 
 def _walk_for(
@@ -83,36 +80,33 @@ def _walk_for(
         active |= bits
     position, (bound, leaving) = 0, bounds[0]
     number_key, loan_caps, number_caps = attempt.number_key, plan.loan_caps, plan.number_caps
+    masks = plan.masks
     found: dict[int, int] = {}
     for row in facts.history:
         at = row.at
-        if at > now:
+        if at < bound:
+            while at < bound:
+                active &= ~leaving
+                position += 1
+                if position == len(bounds):
+                    return found
+                bound, leaving = bounds[position]
+        elif at > now:
             continue
-        while at < bound:
-            active &= ~leaving
-            position += 1
-            if position == len(bounds):
-                return found
-            bound, leaving = bounds[position]
-        mask = plan.mask(row) & active
+        mask = masks.get((row.channel, row.result, row.direction, row.party))
+        if mask is None:
+            mask = plan.mask(row)
+        mask &= active
         if not mask:
             continue
-        if mask >= wrong_person or row.reply_to is not None or row.purpose == "opt_out_confirmation":
+        if row.reply_to is not None or mask >= wrong_person or row.purpose == "opt_out_confirmation":
             return None
-        if (
-            loan_caps & mask
-            and loan is not None
-            and (row.discussed is not None or (row.loans and loan not in row.loans))
-        ):
+        if mask & loan_caps and loan is not None and (loan not in row.loans or row.discussed is not None):
             if row.discussed is not None:
                 return None
-            mask &= ~loan_caps
-        if (
-            number_caps & mask
-            and row.number_key != number_key
-            and row.number_key is not None
-            and number_key is not None
-        ):
+            if row.loans:
+                mask &= ~loan_caps
+        if mask & number_caps and row.number_key != number_key and None not in (row.number_key, number_key):
             mask &= ~number_caps
         found[mask] = found.get(mask, 0) + 1
     return found

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from compliance_gate.domain.completeness import judge_balance, judge_expiry, judge_facts, judge_stops
+from compliance_gate.domain.completeness import judge_balance, judge_earlier, judge_expiry, judge_facts, judge_stops
 from compliance_gate.domain.consents import call_back_spans
-from compliance_gate.domain.counting import judge_caps
+from compliance_gate.domain.counting import count_all, judge_caps
 from compliance_gate.domain.facts import Attempt, Facts
 from compliance_gate.domain.hours import judge_hours
 from compliance_gate.domain.inconvenience import inconvenient_times, judge_inconvenience
 from compliance_gate.domain.parties import judge_party, judge_place, judge_wrong_number
-from compliance_gate.domain.plan import Plan
+from compliance_gate.domain.plan import Day, Plan
 from compliance_gate.domain.policy import Policy
 from compliance_gate.domain.restrictions import judge_opt_outs, judge_restrictions
 from compliance_gate.domain.verdicts import Allowed, Decision, Deferred, Denied, HeldForReview, Ruling
@@ -56,22 +56,52 @@ def opinion_at(attempt: Attempt, facts: Facts, policy: Policy, now: datetime) ->
     """What every rule of the packs says at `now`, and the end of a permit given then."""
     plan = policy.plan_for(attempt.channel, attempt.party, now)
     day = plan.day(now.toordinal())
-    slot = next(slot for slot in day.slots if now < slot.end)
+    for slot in day.slots:
+        if now < slot.end:
+            break
+    expires = now + timedelta(minutes=plan.terms.permit_minutes_max)
+    if attempt.expires_at < expires:
+        expires = attempt.expires_at
+    if slot.midnight < expires:
+        expires = slot.midnight
+    counts = count_all(plan, slot, attempt, facts, now)
+    plain = not (facts.restrictions or facts.opt_outs or facts.inconveniences or plan.special) and attempt.place is None
+    if plain and plan.wrong_numbers:
+        plain = not _met_somebody_else(facts)
+    if plain and counts is not None:
+        for window in day.windows:
+            if window.start <= now and now < (limit := window.end - plan.margin):
+                passed = plan.all_passed(counts)
+                if passed is None:
+                    break
+                return Opinion(passed, limit if limit < expires else expires)
+    return _full_opinion(plan, day, counts, plain, attempt, facts, now, expires)
+
+
+def _full_opinion(
+    plan: Plan,
+    day: Day,
+    counts: tuple[int, ...] | None,
+    plain: bool,
+    attempt: Attempt,
+    facts: Facts,
+    now: datetime,
+    expires: datetime,
+) -> Opinion:
+    """Every rule asked on its own, as the general case needs; `plain` facts hold no wish and no restriction."""
     hours = judge_hours(plan, day, attempt, facts, now)
     rulings = list(hours.rulings)
-    if facts.restrictions or facts.opt_outs or facts.inconveniences:
+    if plain:
+        rulings.extend(plan.wishes_passed)
+    else:
         rulings.extend(judge_restrictions(rule, attempt, facts, now) for rule in plan.restrictions)
         rulings.extend(judge_opt_outs(rule, attempt, facts, now) for rule in plan.opt_outs)
         rulings.extend(judge_inconvenience(rule, attempt, facts, plan.zones, now) for rule in plan.inconveniences)
-    else:
-        rulings.extend(plan.wishes_passed)
-    if attempt.party != "borrower":
+        rulings.extend(judge_wrong_number(rule, attempt, facts, now) for rule in plan.wrong_numbers)
+        rulings.extend(judge_place(rule, attempt) for rule in plan.places)
         rulings.extend(judge_party(rule, facts, plan.zones, now) for rule in plan.parties)
-    rulings.extend(judge_wrong_number(rule, attempt, facts, now) for rule in plan.wrong_numbers)
-    rulings.extend(judge_place(rule, attempt) for rule in plan.places)
-    rulings.extend(judge_caps(plan, slot, attempt, facts, now))
+    rulings.extend(judge_caps(plan, counts, attempt, facts, now))
     rulings.extend(plan.not_applicable)
-    expires = min(attempt.expires_at, slot.midnight, now + timedelta(minutes=plan.terms.permit_minutes_max))
     if hours.window is not None:
         limit = hours.window.end - plan.margin
         if limit <= now:
@@ -82,7 +112,22 @@ def opinion_at(attempt: Attempt, facts: Facts, policy: Policy, now: datetime) ->
     return Opinion(tuple(rulings), expires)
 
 
-def next_instant(attempt: Attempt, facts: Facts, policy: Policy, start: datetime, end: datetime) -> datetime | None:
+def _met_somebody_else(facts: Facts) -> bool:
+    for row in facts.history:  # noqa: SIM110  (any() takes twice as long, and this is in every decision)
+        if row.result == "wrong_person":
+            return True
+    return False
+
+
+def next_instant(
+    attempt: Attempt,
+    facts: Facts,
+    policy: Policy,
+    start: datetime,
+    end: datetime,
+    *,
+    rulings_at_start: tuple[Ruling, ...] | None = None,
+) -> datetime | None:
     """The first instant from `start` to before `end` at which the packs' rules put nothing in the way.
 
     The search is exact: each ruling that stands in the way says until when, and between changes of the facts (a
@@ -94,7 +139,9 @@ def next_instant(attempt: Attempt, facts: Facts, policy: Policy, start: datetime
     for _ in range(_STEPS_MAX):
         if at >= end:
             return None
-        later = [ruling for ruling in opinion_at(attempt, facts, policy, at).rulings if _in_the_way(ruling)]
+        rulings = rulings_at_start or opinion_at(attempt, facts, policy, at).rulings
+        rulings_at_start = None
+        later = [ruling for ruling in rulings if _in_the_way(ruling)]
         if not later:
             return at
         untils = [ruling.until for ruling in later]
@@ -110,13 +157,13 @@ def next_instant(attempt: Attempt, facts: Facts, policy: Policy, start: datetime
 def _own_rulings(attempt: Attempt, facts: Facts, policy: Policy, now: datetime) -> list[Ruling]:
     """The platform's own rules; those that pass aren't listed."""
     spoken = judge_balance(attempt, facts, policy.terms, now)
-    for ruling in (
-        judge_facts(attempt, facts, policy.terms, now),
-        judge_expiry(attempt, now),
-        judge_stops(attempt, facts) if facts.stops else None,
-    ):
-        if ruling is not None:
-            spoken.insert(0, ruling)
+    facts_ruling = judge_facts(attempt, facts, policy.terms, now)
+    expiry = judge_expiry(attempt, now)
+    stop = judge_stops(attempt, facts) if facts.stops else None
+    earlier = judge_earlier(attempt.earlier, policy.terms, now) if attempt.earlier is not None else None
+    if facts_ruling is not None or expiry is not None or stop is not None or earlier is not None:
+        own = [ruling for ruling in (stop, earlier, expiry, facts_ruling) if ruling is not None]
+        return [*own, *spoken]
     return spoken
 
 
@@ -169,7 +216,9 @@ def _put_off(
     """Deferred to the next legal instant; held where there is none within the horizon."""
     waits = [ruling.until for ruling in deferred if ruling.rule_id.startswith("platform.") and ruling.until is not None]
     end = now + timedelta(days=policy.terms.horizon_days)
-    opens = next_instant(attempt, facts, policy, max((now, *waits)), end)
+    start = max((now, *waits))
+    known = None if waits else rules
+    opens = next_instant(attempt, facts, policy, start, end, rulings_at_start=known)
     if opens is not None:
         deciding = max(deferred, key=lambda ruling: ruling.until or end)
         return Deferred(

@@ -62,6 +62,16 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     rule_ids: tuple[str, ...]
 
 
+class Earlier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the attempt's earlier permits: one is `open` until `permit_ends_at`, or the attempt is `used`.
+
+    `used`: it was made, may have been made, or the carrier refused it; an attempt is sent once at most.
+    """
+
+    state: Literal["open", "used"]
+    permit_ends_at: datetime
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One contact that somebody wants to make now.
 
@@ -85,6 +95,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contact_point_id: str | None = None
     place: Place | None = None
     approval: Approval | None = None
+    earlier: Earlier | None = None
 
 
 class PastContact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

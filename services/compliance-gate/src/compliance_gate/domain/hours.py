@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from compliance_gate.domain.consents import outside_hours_consented
 from compliance_gate.domain.facts import Attempt, Facts
-from compliance_gate.domain.legal_time import legal_windows, next_legal_instant
+from compliance_gate.domain.legal_time import legal_windows
 from compliance_gate.domain.local_days import Interval
 from compliance_gate.domain.plan import Day, Plan
 from compliance_gate.domain.replies import answered_message
@@ -16,7 +16,6 @@ from compliance_gate.domain.rules import WindowRule
 from compliance_gate.domain.verdicts import Found, Ruling
 
 _LOOK_BACK = timedelta(days=10)
-_LOOK_AHEAD = timedelta(days=2)
 
 
 class Hours(NamedTuple):
@@ -32,20 +31,20 @@ def judge_hours(plan: Plan, day: Day, attempt: Attempt, facts: Facts, now: datet
         if window.start <= now < window.end:
             return Hours(plan.windows_passed, window)
     rulings: list[Ruling] = []
-    binding: list[WindowRule] = []
-    for rule in plan.windows:
-        ruling = _judge(rule, plan, attempt, facts, now)
+    binding = 0
+    for bit, rule in enumerate(plan.windows):
+        ruling = _judge(rule, 1 << bit, plan, attempt, facts, now)
         rulings.append(ruling)
         if not any(key == "exception" for key, _ in ruling.facts):
-            binding.append(rule)
-    windows = legal_windows(tuple(binding), plan.zones, plan.calendars, now, now + _LOOK_AHEAD)
-    inside = windows[0] if windows and windows[0].start <= now else None
-    return Hours(tuple(rulings), inside)
+            binding |= 1 << bit
+    for window in plan.windows_on(binding, now.toordinal()):
+        if window.start <= now < window.end:
+            return Hours(tuple(rulings), window)
+    return Hours(tuple(rulings), None)
 
 
-def _judge(rule: WindowRule, plan: Plan, attempt: Attempt, facts: Facts, now: datetime) -> Ruling:
-    horizon = timedelta(days=plan.terms.horizon_days)
-    opens = next_legal_instant(now, rules=(rule,), zones=plan.zones, calendars=plan.calendars, horizon=horizon)
+def _judge(rule: WindowRule, bits: int, plan: Plan, attempt: Attempt, facts: Facts, now: datetime) -> Ruling:
+    opens = plan.opens(bits, now)
     if opens == now:
         return Ruling(rule_id=rule.rule_id, result="passed")
     if "outside_hours" in rule.exceptions and outside_hours_consented(attempt, facts, now):

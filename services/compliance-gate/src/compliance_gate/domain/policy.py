@@ -56,6 +56,7 @@ class Policy:
     problem: str | None = None
     _plans: dict[tuple[Channel, Party, date | None], Plan] = field(default_factory=dict)
     _changes: list[tuple[datetime, datetime]] = field(default_factory=list)
+    _dates_read: list[list[datetime]] = field(default_factory=list)
 
     def plan_for(self, channel: Channel, party: Party, now: datetime) -> Plan:
         """The rules for one channel and party that are in force at `now`."""
@@ -74,6 +75,11 @@ class Policy:
 
     def change_instants(self) -> list[datetime]:
         """When the set of rules in force changes."""
+        if not self._dates_read:
+            self._dates_read.append(self._read_dates())
+        return self._dates_read[0]
+
+    def _read_dates(self) -> list[datetime]:
         return sorted(
             {
                 instant

@@ -34,6 +34,8 @@ def is_first_confirmation(attempt: Attempt, facts: Facts, now: datetime) -> bool
 
 def uncounted_contacts(facts: Facts, now: datetime, kinds: Iterable[str]) -> frozenset[str]:
     """The ids of past contacts of these kinds that were the one answer, or the one confirmation, and aren't counted."""
+    if all(row.reply_to is None and row.purpose != "opt_out_confirmation" for row in facts.history):
+        return frozenset()
     uncounted: set[str] = set()
     rows = sorted(_outbound(facts.history, now), key=lambda row: (row.at, row.contact_id))
     wanted = frozenset(kinds)
