@@ -122,7 +122,8 @@ class KafkaCluster:
         settings.write_text("".join(f"{name}={value}\n" for name, value in self._settings(broker).items()))
         if (folder / "data" / "meta.properties").exists():
             return
-        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(settings))
+        # One word: an id may begin with a hyphen.
+        tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config", str(settings))
         run = subprocess.run(
             self._java(broker, "format", tool),
             capture_output=True,
