@@ -28,6 +28,7 @@ from shared.kafka.topics import create_topics, delete_topics, load_topics
 
 KAFKA_VARIABLE: Final = "DECORUM_KAFKA_BOOTSTRAP_SERVERS"
 DATABASE_VARIABLE: Final = "DECORUM_DATABASE_URL"
+REPLICATION_VARIABLE: Final = "DECORUM_TOPICS_REPLICATION_FACTOR"
 SERVICE_DATABASES: Final = ("scheduler", "compliance_gate", "notifier", "ledger")
 DATABASE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 CONNECT_TIMEOUT_SECONDS: Final = 10
@@ -159,7 +160,10 @@ class LocalPlatform:
 
     def environment(self) -> dict[str, str]:
         """The variables that lead services and commands to these servers."""
-        return {KAFKA_VARIABLE: self.kafka_bootstrap_servers, DATABASE_VARIABLE: self._url("postgres")}
+        variables = {KAFKA_VARIABLE: self.kafka_bootstrap_servers, DATABASE_VARIABLE: self._url("postgres")}
+        if self._kafka is not None:
+            variables[REPLICATION_VARIABLE] = str(self._brokers)
+        return variables
 
     def kill_broker(self, broker: int = 0) -> None:
         """End a broker with SIGKILL."""

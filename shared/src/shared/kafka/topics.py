@@ -202,6 +202,6 @@ async def _admin(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.start()
         yield admin
     except KafkaError as error:
-        raise TopicsError(f"{bootstrap_servers}: {type(error).__name__}: {error}") from error
+        raise TopicsError(f"{bootstrap_servers}: {error}") from error
     finally:
         await admin.close()
