@@ -18,8 +18,11 @@ UP_ENVIRONMENT: Final = Path("var/up/environment")
 """Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
 
 
-def build() -> typer.Typer:
-    """The command with every installed package's sub-commands, in alphabetical order."""
+def build(wanted: str | None = None) -> typer.Typer:
+    """The command with every installed package's sub-commands, or with the `wanted` one alone if there is such a one.
+
+    A service's modules are loaded only when one of its commands, or the list of all, is asked for.
+    """
     app = typer.Typer(
         name="decorum",
         help="Decides when, how and whether a borrower may be contacted, makes the contact, and books what comes back.",
@@ -27,7 +30,8 @@ def build() -> typer.Typer:
         pretty_exceptions_show_locals=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    for entry in [entry for entry in entries if entry.name == wanted] or entries:
         app.add_typer(entry.load(), name=entry.name)
     return app
 
@@ -45,7 +49,7 @@ def main() -> None:
     """Run the command; what a person can mend is said in one line, without a trace."""
     use_running_platform()
     try:
-        build()()
+        build(next(iter(sys.argv[1:]), None))()
     except (SettingsError, Rejection) as error:
         print(f"decorum: {error}", file=sys.stderr)
         raise SystemExit(2) from error

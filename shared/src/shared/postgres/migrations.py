@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from shared.postgres.engine import service_database_url
 
 SERVICE_PACKAGES: Final = ("scheduler", "compliance_gate", "notifier", "ledger")
 """Every service's package; its database has the same name."""
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Alembic keeps the migration that runs in a module of its own, so one process runs one at a time."""
 
 
 def alembic_config(package: str) -> Config:
@@ -53,7 +56,8 @@ async def _run(package: str, database_url: str, action: Callable[[Config], None]
         connection.execute(sa.text("SELECT pg_advisory_lock(727001)"))
         config.attributes["connection"] = connection
         try:
-            action(config)
+            with _ONE_AT_A_TIME:
+                action(config)
             connection.commit()
         finally:
             connection.rollback()
