@@ -1,6 +1,6 @@
 """Public holidays, written by hand from the official notices, for the years that the audit answers for.
 
-China: State Council General Office notices on the holidays of 2025 (国办发明电〔2024〕12号) and 2026 (国办发明电〔2025〕7号).
+China: the State Council General Office's notices on the holidays of 2025 and of 2026, breaks and make-up workdays.
 United States: 5 U.S.C. 6103, which fixes the federal holidays of every year; a Saturday's is observed on Friday, a
 Sunday's on Monday.
 """

@@ -1,4 +1,4 @@
-"""Decisions: every submission has exactly one, and each says which rules spoke, under which policy, in two languages."""
+"""Decisions: one for every submission, each with the rules that spoke, its policy, and a sentence in two languages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from decorum_simulation.audit.records import Decision, Evidence
 from decorum_simulation.audit.violations import Findings
 
 VERDICTS: Final = frozenset({"allowed", "deferred", "denied", "held", "revoked"})
-BLOCKING: Final = {"denied": {"blocked"}, "deferred": {"blocked", "deferred"}, "held": {"held", "warned", "blocked"}}
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):

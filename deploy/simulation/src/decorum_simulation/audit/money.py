@@ -107,7 +107,7 @@ def _next_due(statements: list[tuple[datetime, int]], at: datetime) -> int:
 
 
 def check_books(evidence: Evidence, findings: Findings) -> None:
-    """Every transaction sums to zero in each currency; every payment's cash is there once, or not at all if reversed."""
+    """Every transaction sums to zero in each currency; a payment's cash is there once, or not at all if reversed."""
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
     instants: dict[str, datetime] = {}
     cash: defaultdict[str, list[int]] = defaultdict(list)

@@ -1,0 +1,156 @@
+"""The report's charts: funnel, heat map of hours, contacts by day, refusals by rule, recovery."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, time
+from typing import Final
+
+from decorum_simulation.audit.calendar import Country, NoCalendar, day_kind
+from decorum_simulation.audit.hours import PACK_HOURS, WEEKEND, WORKDAY
+from decorum_simulation.report.figures import Figures, money_text
+from decorum_simulation.report.svg import drawing, line, path, rect, text
+
+WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+WIDTH: Final = 720.0
+
+
+def funnel(figures: Figures) -> str:
+    """From planned to paid, each step with its share of the first."""
+    steps = [
+        ("planned", len(figures.attempts)),
+        ("allowed", len(figures.allowed_attempts & figures.attempts.keys())),
+        ("sent", len(figures.sent_attempts)),
+        ("reached", len(figures.reached_attempts)),
+        ("answered within 3 days", len(figures.answered_attempts)),
+        ("paid within 3 days", len(figures.paid_attempts)),
+    ]
+    whole = max(steps[0][1], 1)
+    parts, row = [], 46
+    for index, (name, count) in enumerate(steps):
+        y, width = index * row, 440 * count / whole
+        parts.append(text(150, y + 22, name, anchor="end"))
+        parts.append(rect(164, y + 4, 440, 28, class_="track"))
+        parts.append(rect(164, y + 4, max(width, 2), 28, class_=f"step step{index}", title=f"{name}: {count:,}"))
+        parts.append(text(WIDTH, y + 22, f"{count:,}  ·  {count / whole:.0%}", class_="value", anchor="end"))
+    return drawing(WIDTH, row * len(steps), parts, label="funnel from planned attempts to payments")
+
+
+def heat_map(figures: Figures, country: Country) -> str:
+    """Contacts by local weekday and hour; the frame is what the overlay allows, dark cells are what the law forbids."""
+    cell, left, top = 27.0, 46.0, 24.0
+    counts = {(day, hour): n for (where, day, hour), n in figures.hours.items() if where == country}
+    most = max(counts.values(), default=1)
+    parts = [text(left + hour * cell + cell / 2, 14, f"{hour}", class_="tick", anchor="middle") for hour in range(24)]
+    first, end = PACK_HOURS[country]
+    for day in range(7):
+        y = top + day * cell
+        parts.append(text(left - 8, y + 18, WEEKDAYS[day], class_="tick", anchor="end"))
+        for hour in range(24):
+            x, n = left + hour * cell, counts.get((day, hour), 0)
+            legal = first <= time(hour) < end
+            parts.append(rect(x + 1, y + 1, cell - 2, cell - 2, class_="cell" if legal else "forbidden"))
+            if n:
+                title = f"{WEEKDAYS[day]} {hour}:00-{hour + 1}:00: {n:,} contacts"
+                shade = 0.18 + 0.82 * n / most
+                parts.append(rect(x + 1, y + 1, cell - 2, cell - 2, class_="heat", title=title, opacity=shade))
+    for days, (opens, closes) in ((range(5), WORKDAY), (range(5, 7), WEEKEND)):
+        x, y = left + opens.hour * cell, top + days[0] * cell
+        width, height = (closes.hour - opens.hour) * cell, len(days) * cell
+        parts.append(rect(x, y, width, height, class_="frame", rounding=4))
+    return drawing(WIDTH, top + 7 * cell + 4, parts, label=f"contacts by weekday and hour, {country}")
+
+
+def contacts_by_day(figures: Figures) -> str:
+    """Texts and calls of each date, over the official breaks and make-up workdays."""
+    dates, height, left, bottom = figures.dates(), 190.0, 46.0, 160.0
+    step = (WIDTH - left) / max(len(dates), 1)
+    most = max((sum(figures.days[(d, c)] for c in ("sms", "voice")) for d in dates), default=0) or 1
+    parts = _grid(left, bottom, 140, most)
+    for index, day in enumerate(dates):
+        x, kind = left + index * step, _chinese_kind(day)
+        if kind == "holiday":
+            parts.append(rect(x, 12, step, bottom - 12, class_="holiday", title=f"{day}: public holiday", rounding=0))
+        elif kind == "make-up":
+            parts.append(rect(x, 12, step, bottom - 12, class_="makeup", title=f"{day}: make-up workday", rounding=0))
+        y = bottom
+        for channel in ("sms", "voice"):
+            n = figures.days[(day, channel)]
+            tall = 140 * n / most
+            y -= tall
+            if n:
+                title = f"{day} ({WEEKDAYS[day.weekday()]}): {n:,} {'texts' if channel == 'sms' else 'calls'}"
+                parts.append(rect(x + step * 0.15, y, step * 0.7, tall, class_=channel, title=title))
+        if len(dates) <= 16 or index % 2 == 0:
+            weekend = "tick weekend" if day.weekday() >= 5 else "tick"
+            parts.append(text(x + step / 2, bottom + 16, f"{day.day}", class_=weekend, anchor="middle"))
+        if day.day == 1 or index == 0:
+            parts.append(text(x + step / 2, bottom + 30, f"{day:%b}", class_="tick", anchor="middle"))
+    return drawing(WIDTH, height, parts, label="contacts by day")
+
+
+def _chinese_kind(day: date) -> str:
+    try:
+        kind = day_kind("CN", day)
+    except NoCalendar:
+        return "unknown"
+    return "make-up" if kind == "workday" and day.weekday() >= 5 else kind
+
+
+def refusals(figures: Figures, shown_max: int = 12) -> str:
+    """How often each rule deferred or denied, most often first."""
+    totals: Counter[str] = figures.deferred_by_rule + figures.denied_by_rule
+    rules = totals.most_common(shown_max)
+    if not rules:
+        return "<p class='quiet'>No rule deferred or denied anything.</p>"
+    most, row, parts = rules[0][1], 30, []
+    for index, (rule, total) in enumerate(rules):
+        y, x = index * row, 290.0
+        parts.append(text(278, y + 19, rule, class_="label rule", anchor="end"))
+        for name, counted in (("deferred", figures.deferred_by_rule), ("denied", figures.denied_by_rule)):
+            width = 350 * counted[rule] / most
+            if width:
+                parts.append(rect(x, y + 5, max(width, 1.5), 18, class_=name, title=f"{name} {counted[rule]:,} times"))
+                x += max(width, 1.5) + 1
+        parts.append(text(x + 8, y + 19, f"{total:,}", class_="value"))
+    return drawing(WIDTH, row * len(rules), parts, label="refusals by rule")
+
+
+def recovery(figures: Figures, currency: str) -> str:
+    """Money received, cumulated, over what is overdue at the end of each day."""
+    dates, left, bottom, tall = figures.dates(), 70.0, 190.0, 170.0
+    received, overdue = figures.recovered.get(currency, {}), figures.overdue.get(currency, {})
+    running, cumulated = 0, []
+    for day in dates:
+        running += received.get(day, 0)
+        cumulated.append(running)
+    most = max([*cumulated, *overdue.values(), 1])
+    step = (WIDTH - left - 10) / max(len(dates) - 1, 1)
+
+    def point(index: int, amount: int) -> tuple[float, float]:
+        return left + index * step, bottom - tall * amount / most
+
+    parts = _grid(left, bottom, tall, most, currency)
+    parts.append(path([point(i, a) for i, a in enumerate(cumulated)], class_="area", closed_at=bottom))
+    parts.append(path([point(i, a) for i, a in enumerate(cumulated)], class_="curve"))
+    parts.append(path([point(i, overdue.get(day, 0)) for i, day in enumerate(dates)], class_="overdue"))
+    for index, day in enumerate(dates):
+        x, _ = point(index, 0)
+        title = (
+            f"{day}: {money_text(cumulated[index], currency)} received so far, "
+            f"{money_text(overdue.get(day, 0), currency)} overdue"
+        )
+        parts.append(rect(x - step / 2, 10, step, bottom - 10, class_="hover", title=title))
+        if index % max(len(dates) // 8, 1) == 0:
+            parts.append(text(x, bottom + 18, f"{day:%d %b}", class_="tick", anchor="middle"))
+    return drawing(WIDTH, bottom + 28, parts, label=f"recovery in {currency}")
+
+
+def _grid(left: float, bottom: float, tall: float, most: float, currency: str | None = None) -> list[str]:
+    parts = []
+    for part in range(5):
+        y, amount = bottom - tall * part / 4, most * part / 4
+        label = f"{round(amount):,}" if currency is None else money_text(int(amount), currency)
+        parts.append(line(left, y, WIDTH, y))
+        parts.append(text(left - 8, y + 4, label, class_="tick", anchor="end"))
+    return parts
