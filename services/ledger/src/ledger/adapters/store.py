@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.adapters import tables
+from ledger.adapters.copying import copy_rows
 from ledger.adapters.promise_store import PromiseStore
 from ledger.domain.account import BookEvent, LoanAccount
-from ledger.domain.amounts import COMPONENTS, AllocationOrder, Split
+from ledger.domain.amounts import AllocationOrder
 from ledger.domain.book import LoanBook, WaitingPayment
 from ledger.domain.entries import Line, Transaction, balanced
 from ledger.ports import CaseRow, LoanKey, PaymentKey, Profile
@@ -41,7 +43,7 @@ _BOOK_KINDS: Final = ", ".join(f"'{kind}'" for kind in _BY_KIND)
 PAYMENT_KINDS: Final = "'lender.payment-received.v1', 'lender.payment-reversed.v1'"
 _LOAN_COLUMNS: Final = tuple(tables.loan.c.keys())
 _POSTING_COLUMNS: Final = tuple(tables.posting.c.keys())
-_SPLITS: Final = ("outstanding", "overdue", "next_due")
+_json: Final = msgspec.json.Encoder()
 
 
 class SqlLedgerStore(PromiseStore):
@@ -118,88 +120,99 @@ class SqlLedgerStore(PromiseStore):
         )
 
     async def add_transactions(self, tx: AsyncConnection, transactions: Sequence[tuple[LoanKey, Transaction]]) -> None:
-        lines = [row for loan, transaction in transactions for row in _posting_rows(loan, transaction)]
-        await insert_rows(tx, tables.posting, lines, on_conflict="raise")
+        lines = [line for loan, transaction in transactions for line in _posting_lines(loan, transaction)]
+        await copy_rows(tx, tables.posting, lines)
 
     async def add_case_rows(self, tx: AsyncConnection, rows: Sequence[CaseRow]) -> None:
-        columns = tuple(tables.case_event.c.keys())
-        values = [{column: getattr(row, column) for column in columns} for row in rows]
-        await insert_rows(tx, tables.case_event, values)
+        await copy_rows(tx, tables.case_event, [_case_line(row) for row in rows])
 
 
 def _account(row: Any) -> LoanAccount:
-    outstanding, overdue, next_due = (_split(row, name) for name in _SPLITS)
-    waiting = tuple(
-        WaitingPayment(payment_id=payment_id, currency=currency, amount_minor=amount)
-        for payment_id, currency, amount in row.waiting
-    )
+    """An account from a row of `_LOAN_COLUMNS`, taken by position: this runs once an event."""
+    borrower_id, loan_id, order, currency, *amounts = row[:13]
+    oldest_unpaid_due_on, next_due_on, closed, waiting, balance_version, *last_key = row[13:]
     return LoanAccount(
-        borrower_id=row.borrower_id,
-        loan_id=row.loan_id,
+        borrower_id=borrower_id,
+        loan_id=loan_id,
         book=LoanBook(
-            order=AllocationOrder.parse(tuple(row.allocation_order.split(","))),
-            currency=row.currency,
-            outstanding=outstanding,
-            overdue=overdue,
-            next_due=next_due,
-            oldest_unpaid_due_on=row.oldest_unpaid_due_on,
-            next_due_on=row.next_due_on,
-            closed=row.closed,
-            waiting=waiting,
+            order=_order(order),
+            currency=currency,
+            outstanding=(amounts[0], amounts[1], amounts[2]),
+            overdue=(amounts[3], amounts[4], amounts[5]),
+            next_due=(amounts[6], amounts[7], amounts[8]),
+            oldest_unpaid_due_on=oldest_unpaid_due_on,
+            next_due_on=next_due_on,
+            closed=closed,
+            waiting=tuple(
+                WaitingPayment(payment_id=payment_id, currency=waiting_currency, amount_minor=amount)
+                for payment_id, waiting_currency, amount in waiting
+            ),
         ),
-        last_key=(row.last_at, row.last_source, row.last_event_id),
-        balance_version=row.balance_version,
+        last_key=(last_key[0], last_key[1], last_key[2]),
+        balance_version=balance_version,
     )
 
 
-def _split(row: Any, name: str) -> Split:
-    fees, interest, principal = (getattr(row, f"{name}_{component}_minor") for component in COMPONENTS)
-    return (fees, interest, principal)
+@lru_cache(maxsize=16)
+def _order(names: str) -> AllocationOrder:
+    return AllocationOrder.parse(tuple(names.split(",")))
 
 
 def _loan_row(account: LoanAccount) -> dict[str, Any]:
     book = account.book
     assert account.last_key is not None, "only a loan with an event is kept"
-    last_at, last_source, last_event_id = account.last_key
-    return {
-        "borrower_id": account.borrower_id,
-        "loan_id": account.loan_id,
-        "allocation_order": ",".join(book.order.names),
-        "currency": book.currency,
-        **{
-            f"{name}_{component}_minor": amount
-            for name, split in zip(_SPLITS, (book.outstanding, book.overdue, book.next_due), strict=True)
-            for component, amount in zip(COMPONENTS, split, strict=True)
-        },
-        "oldest_unpaid_due_on": book.oldest_unpaid_due_on,
-        "next_due_on": book.next_due_on,
-        "closed": book.closed,
-        "waiting": [(w.payment_id, w.currency, w.amount_minor) for w in book.waiting],
-        "balance_version": account.balance_version,
-        "last_at": last_at,
-        "last_source": last_source,
-        "last_event_id": last_event_id,
-    }
+    waiting = [(w.payment_id, w.currency, w.amount_minor) for w in book.waiting]
+    values = (
+        account.borrower_id,
+        account.loan_id,
+        ",".join(book.order.names),
+        book.currency,
+        *book.outstanding,
+        *book.overdue,
+        *book.next_due,
+        book.oldest_unpaid_due_on,
+        book.next_due_on,
+        book.closed,
+        waiting,
+        account.balance_version,
+        *account.last_key,
+    )
+    return dict(zip(_LOAN_COLUMNS, values, strict=True))
 
 
-def _posting_rows(loan: LoanKey, transaction: Transaction) -> Iterable[dict[str, Any]]:
+def _posting_lines(loan: LoanKey, transaction: Transaction) -> Iterable[tuple[Any, ...]]:
+    """Rows in the order of the table's columns."""
     for account, amount in transaction.lines:
-        yield {
-            "borrower_id": loan[0],
-            "transaction_id": transaction.transaction_id,
-            "account": account,
-            "loan_id": loan[1],
-            "kind": transaction.kind,
-            "payment_id": transaction.payment_id,
-            "currency": transaction.currency,
-            "amount_minor": amount,
-            "at": transaction.at,
-            "event_source": transaction.event_id[0],
-            "event_id": transaction.event_id[1],
-            "trigger_source": transaction.trigger_id[0],
-            "trigger_event_id": transaction.trigger_id[1],
-            "reverses": transaction.reverses,
-        }
+        yield (
+            loan[0],
+            transaction.transaction_id,
+            account,
+            loan[1],
+            transaction.kind,
+            transaction.payment_id,
+            transaction.currency,
+            amount,
+            transaction.at,
+            *transaction.event_id,
+            *transaction.trigger_id,
+            transaction.reverses,
+        )
+
+
+def _case_line(row: CaseRow) -> tuple[Any, ...]:
+    """A row in the order of the table's columns."""
+    return (
+        row.borrower_id,
+        row.at,
+        row.source,
+        row.event_id,
+        row.kind,
+        row.loan_id,
+        row.payment_id,
+        row.attempt_id,
+        row.flags,
+        _json.encode(row.detail).decode(),
+    )
 
 
 def _transactions(written: Iterable[Any]) -> dict[LoanKey, list[Transaction]]:

@@ -140,8 +140,9 @@ def post(account: LoanAccount, event: BookEvent) -> tuple[LoanAccount, Posting]:
     book = steps[-1].book
     last_key = event.key if account.last_key is None else max(account.last_key, event.key)
     changed = book.currency is not None and (account.book.currency is None or book.balance != account.book.balance)
-    after = replace(
-        account,
+    after = LoanAccount(
+        borrower_id=account.borrower_id,
+        loan_id=account.loan_id,
         book=book,
         last_key=last_key,
         balance_version=account.balance_version + changed,
@@ -186,9 +187,9 @@ def _correct(
 ) -> _Corrections:
     corrections = _Corrections(trigger=trigger)
     for event, step in zip(suffix, steps, strict=True):
-        old = list(standing.get(event.identity, ()))
+        old = standing.get(event.identity, ())
         kept = [one for one in old if any(one.books(entry) for entry in step.entries)]
-        fresh = [entry for entry in step.entries if not any(one.books(entry) for one in kept)]
+        fresh = [entry for entry in step.entries if not any(one.books(entry) for one in kept)] if kept else step.entries
         taken_back = [one for one in old if one not in kept]
         corrections.written.extend(correction(one, trigger=trigger.identity) for one in taken_back)
         new = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -105,13 +106,13 @@ def _entries(record: BookRecord, posting: Posting, *, desk: Desk) -> list[Outgoi
 
 def _count(posted: Posted, histories: int) -> None:
     metrics.HISTORIES_READ.inc(histories)
-    for _, posting in posted:
-        for transaction in posting.transactions:
-            metrics.TRANSACTIONS.labels(transaction.kind).inc()
-        for flag in posting.flags:
-            metrics.FLAGGED_EVENTS.labels(flag).inc()
-        if posting.balance is not None:
-            metrics.BALANCE_CHANGES.labels(posting.balance.cause).inc()
+    kinds = Counter(transaction.kind for _, posting in posted for transaction in posting.transactions)
+    flags = Counter(flag for _, posting in posted for flag in posting.flags)
+    causes = Counter(posting.balance.cause for _, posting in posted if posting.balance is not None)
+    counted = ((metrics.TRANSACTIONS, kinds), (metrics.FLAGGED_EVENTS, flags), (metrics.BALANCE_CHANGES, causes))
+    for metric, counts in counted:
+        for label, count in counts.items():
+            metric.labels(label).inc(count)
 
 
 def _event(record: BookRecord) -> BookEvent:
