@@ -180,7 +180,7 @@ class Service:
         self._health.add_routes()
         if self._simulation is not None:
             self._simulation.add_routes()
-        return AsgiFastStream(
+        return _App(
             asgi_routes=tuple(self._routes.items()),
             logger=None,
             on_startup=[self._start],
@@ -254,3 +254,10 @@ class Service:
                 or any(loop.busy for loop in self.loops)
             ),
         }
+
+
+class _App(AsgiFastStream):
+    """FastStream's application without a broker that its own start would wait for, or fail on."""
+
+    async def _start_broker(self) -> None:
+        """`Service` connects in the background, for as long as it takes."""
