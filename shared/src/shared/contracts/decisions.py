@@ -11,7 +11,7 @@ from shared.contracts.types import Channel, Identifier, Instant, Message, Part
 
 RuleResult = Literal["passed", "warned", "blocked", "deferred", "held", "not_applicable"]
 RevocationReason = Literal[
-    "payment", "opt_out", "restriction", "consent", "closure", "stop", "balance", "contact_point"
+    "payment", "opt_out", "restriction", "consent", "closure", "stop", "balance", "contact_point", "contact"
 ]
 
 

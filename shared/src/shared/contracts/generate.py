@@ -48,7 +48,7 @@ def _example(contract: Contract) -> dict[str, Any]:
     wire = encode(
         Outgoing(message=message, ce_id=f"example-{contract.ce_type}", ce_time=AT), source=f"example/{contract.sender}"
     )
-    headers = {name: value.decode() for name, value in wire.headers}
+    headers = {name: (value or b"").decode() for name, value in wire.headers}
     return {
         "topic": wire.topic,
         "key": wire.key.decode(),

@@ -8,18 +8,19 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9._:\-]+$")]
+# Python's `$` lets a line feed follow; `(?!\n)` does not, and changes nothing for the readers of the JSON Schemas.
+Identifier = Annotated[str, Meta(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9._:\-]+$(?!\n)")]
 """An opaque id of the lender or of this platform. It must not be personal data: it appears in logs."""
 Instant = Annotated[datetime, Meta(tz=True)]
 """An aware instant; UTC on the wire."""
 MinorUnits = Annotated[int, Meta(ge=0, le=10**14)]
 """A non-negative amount in minor units."""
 PositiveMinorUnits = Annotated[int, Meta(ge=1, le=10**14)]
-CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
-Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+CurrencyCode = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
+Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$(?!\n)")]
 """ISO 3166-1 alpha-2 or ISO 3166-2 code of a residence."""
 ZoneName = Annotated[str, Meta(min_length=1, max_length=64)]
-LocalTime = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+LocalTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
 ShortText = Annotated[str, Meta(max_length=500)]
 
 Channel = Literal["sms", "voice", "email", "letter", "visit"]

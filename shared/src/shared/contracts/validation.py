@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import available_timezones
@@ -46,6 +46,19 @@ def _currency(code: str) -> None:
 def _day(field: str, day: date | None) -> None:
     if day is not None and not _EARLIEST <= day <= _LATEST:
         raise Poison("impossible_date", field)
+
+
+def _representable(field: str, instant: datetime) -> None:
+    """An end may be as far away as "never"; but it must be an instant in UTC too."""
+    try:
+        instant.astimezone(UTC)
+    except OverflowError as error:
+        raise Poison("impossible_date", field) from error
+
+
+def _instant(field: str, instant: datetime) -> None:
+    _representable(field, instant)
+    _day(field, instant.date())
 
 
 def _loan_registered(message: LoanRegisteredV1) -> None:
@@ -101,7 +114,9 @@ def is_e164(value: str) -> bool:
 
 
 def _effective(message: ConsentChangedV1 | RestrictionChangedV1) -> None:
-    _day("effective_from", message.effective_from.date())
+    _instant("effective_from", message.effective_from)
+    if message.effective_until is not None:
+        _representable("effective_until", message.effective_until)
     if message.effective_until is not None and message.effective_until < message.effective_from:
         raise Poison("impossible_date", "effective_until is before effective_from")
 
@@ -113,7 +128,7 @@ def _consent(message: ConsentChangedV1) -> None:
 
 
 def _external(message: ExternalContactMadeV1) -> None:
-    _day("made_at", message.made_at.date())
+    _instant("made_at", message.made_at)
 
 
 _CHECKERS: Final[dict[type[Message], Callable[[Any], None]]] = {

@@ -13,12 +13,16 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.registry import TOPICS
 from shared.errors import Rejection
-from shared.kafka.dead_letters import PREFIX, REDRIVE_COUNT, SUFFIX
+from shared.kafka.dead_letters import MARKS, PREFIX, REDRIVE_COUNT, SUFFIX
 from shared.kafka.records import Headers
 
 READ_RECORDS_MAX: Final = 100_000
 POLL_TIMEOUT_MS: Final = 1_000
+HIDDEN: Final = "***"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:\-]{1,96}")
+_FIELD: Final = re.compile(r"[a-z][a-z_]{0,40}")
+_HEADER: Final = re.compile(r"[A-Za-z0-9._:/+\-]{1,200}")
+_NUMBER: Final = re.compile(r"\+?\d{7,}")
 _PLAIN_FIELDS: Final = re.compile(
     r".*_id|.*_on|.*_at|.*_from|.*_until|as_of|currency|kind|channel|language|region|holder"
 )
@@ -26,7 +30,7 @@ _PLAIN_FIELDS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One dead letter; `partition` and `offset` are those of the record that was refused."""
+    """One dead letter; `partition` and `offset` are those of the record that was refused (-1: not known)."""
 
     place: str
     topic: str
@@ -52,13 +56,15 @@ class DeadLetter:
         names = ("place", "topic", "partition", "offset", "group", "reason", "detail", "at", "redrive_count")
         return {**{name: getattr(self, name) for name in names}, "bytes": len(self.value)}
 
-    def shown_headers(self) -> dict[str, str]:
-        """The CloudEvents headers; any other value is the sender's and stays hidden."""
-        return {
-            name: value.decode("utf-8", "replace") if name.startswith("ce_") else "***"
-            for name, value in self.headers
-            if not name.startswith(PREFIX)
-        }
+    def shown_headers(self, *, revealed: bool = False) -> dict[str, str]:
+        """The CloudEvents headers, as far as they look like what they should be; the sender's others only revealed."""
+        shown = {}
+        for name, value in self.headers:
+            if not name.startswith(PREFIX):
+                text = (value or b"").decode("utf-8", "backslashreplace")
+                plain = name.startswith("ce_") and _HEADER.fullmatch(text) and not _NUMBER.search(text)
+                shown[name] = text if revealed or plain or name in MARKS else HIDDEN
+        return shown
 
 
 def masked(value: bytes) -> Any:
@@ -71,12 +77,18 @@ def masked(value: bytes) -> Any:
 
 def _mask(value: Any, name: str) -> Any:
     if isinstance(value, dict):
-        return {key: _mask(inner, str(key)) for key, inner in value.items()}
+        return {
+            key if _FIELD.fullmatch(key) else f"{HIDDEN} {number}": _mask(inner, key)
+            for number, (key, inner) in enumerate(value.items(), start=1)
+        }
     if isinstance(value, list):
         return [_mask(inner, name) for inner in value]
     if isinstance(value, str):
         plain = _PLAIN_FIELDS.fullmatch(name) and _IDENTIFIER.fullmatch(value)
-        return value if plain and not re.fullmatch(r"\+?\d{7,}", value) else "***"
+        return value if plain and not _NUMBER.fullmatch(value) else HIDDEN
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # An amount may be shown; a number of that length anywhere else may be a telephone's.
+        return value if name.endswith("_minor") or abs(value) < 10**6 else HIDDEN
     return value
 
 
@@ -118,18 +130,23 @@ async def _read(consumer: Any) -> list[DeadLetter]:
 
 
 def _letter(record: Any) -> DeadLetter:
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    headers = {name: (value or b"").decode("utf-8", "backslashreplace") for name, value in record.headers}
     return DeadLetter(
         place=f"{record.topic.removesuffix(SUFFIX)}/{record.partition}/{record.offset}",
         topic=headers.get(PREFIX + "topic", record.topic.removesuffix(SUFFIX)),
-        partition=int(headers.get(PREFIX + "partition", -1)),
-        offset=int(headers.get(PREFIX + "offset", -1)),
+        partition=_number(headers.get(PREFIX + "partition"), otherwise=-1),
+        offset=_number(headers.get(PREFIX + "offset"), otherwise=-1),
         group=headers.get(PREFIX + "group", ""),
         reason=headers.get(PREFIX + "reason", ""),
         detail=headers.get(PREFIX + "detail", ""),
         at=headers.get(PREFIX + "at", ""),
-        redrive_count=int(headers.get(REDRIVE_COUNT, 0)),
+        redrive_count=_number(headers.get(REDRIVE_COUNT), otherwise=0),
         key=record.key,
         value=record.value or b"",
         headers=record.headers,
     )
+
+
+def _number(text: str | None, *, otherwise: int) -> int:
+    """A header is the sender's: anything may stand in it."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise

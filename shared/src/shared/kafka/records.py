@@ -7,24 +7,28 @@ Source: CloudEvents Kafka protocol binding 1.0.2.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from shared.contracts import validation
-from shared.contracts.registry import AGELESS, BY_CE_TYPE, BY_MESSAGE_TYPE, Contract
+from shared.contracts.registry import AGELESS, BY_CE_TYPE, BY_MESSAGE_TYPE, CONTRACTS, Contract
 from shared.contracts.types import Message
 from shared.errors import Poison
 
 M = TypeVar("M", bound=Message, covariant=True)
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Kafka's headers as they came: a value may be null."""
 
 BODY_BYTES_MAX: Final = 256 * 1024
 AHEAD_MAX: Final = timedelta(minutes=10)
 AGE_MAX: Final = timedelta(days=800)
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""No business instant lies before it; an earlier one is a mistake of the sender, not an old event."""
 _ID_LENGTH_MAX: Final = 200
 
 _encoder: Final = msgspec.json.Encoder()
@@ -50,9 +54,12 @@ class RawRecord(Protocol):
     def headers(self) -> Headers: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received(Generic[M]):
-    """One decoded record. State built from it is ordered by `order_key`, so late and doubled ones converge."""
+class Received(msgspec.Struct, Generic[M], frozen=True, kw_only=True, gc=False):
+    """One decoded record. State built from it is ordered by `order_key`, so late and doubled ones converge.
+
+    `body_sha256` is over type and body: one id may not stand for two events that happen to look alike. `aged` marks
+    a record that is kept although it is older than `AGE_MAX`.
+    """
 
     message: M
     ce_id: str
@@ -82,8 +89,7 @@ class Received(Generic[M]):
         return (self.ce_time, self.ce_source, self.ce_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message to publish. `ce_id` is deterministic; `cause` is the record that it answers, where there is one."""
 
     message: Message
@@ -92,14 +98,13 @@ class Outgoing:
     cause: Received[Message] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireMessage:
+class WireMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message as bytes, ready for the producer and for storage."""
 
     topic: str
     key: bytes
     value: bytes
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class _Structured(msgspec.Struct):
@@ -116,7 +121,7 @@ _structured_decoder: Final = msgspec.json.Decoder(_Structured)
 
 
 def decode(record: RawRecord, *, now: datetime) -> Received[Message]:
-    """The typed message of `record`; raises `Poison` with a reason code where there is none to be had.
+    """The typed message of `record`; raises `Poison` with a reason code where there is none to be had, nothing else.
 
     `now` is the business time that bounds `ce_time`: at most 10 minutes ahead and 800 days back; payments,
     reversals, restrictions and consents are never too old, only marked `aged`.
@@ -127,7 +132,7 @@ def decode(record: RawRecord, *, now: datetime) -> Received[Message]:
     if not value:
         raise Poison("empty_body")
     headers = _headers(record.headers)
-    if headers.get("content-type", "").startswith("application/cloudevents+json"):
+    if headers.get("content-type", "").lower().startswith("application/cloudevents+json"):
         headers, value = _from_structured(value)
     contract = _contract(headers.get("ce_type"), record.topic)
     ce_id, ce_source = _required(headers, "ce_id"), _required(headers, "ce_source")
@@ -144,8 +149,8 @@ def decode(record: RawRecord, *, now: datetime) -> Received[Message]:
         ce_source=ce_source,
         ce_type=contract.ce_type,
         ce_time=ce_time,
-        traceparent=headers.get("traceparent"),
-        body_sha256=hashlib.sha256(value).digest(),
+        traceparent=_traceparent(headers),
+        body_sha256=hashlib.sha256(contract.ce_type.encode() + b"\n" + value).digest(),
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
@@ -155,7 +160,7 @@ def decode(record: RawRecord, *, now: datetime) -> Received[Message]:
 
 def _headers(headers: Headers) -> dict[str, str]:
     try:
-        return {name: value.decode() for name, value in headers}
+        return {name: value.decode() for name, value in headers if value is not None}
     except UnicodeDecodeError as error:
         raise Poison("not_utf8_header") from error
 
@@ -164,8 +169,8 @@ def _from_structured(value: bytes) -> tuple[dict[str, str], bytes]:
     try:
         event = _structured_decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise Poison("schema_mismatch", f"structured event: {error}") from error
-    except msgspec.DecodeError as error:
+        raise Poison("schema_mismatch", f"structured event: {_without_values(error)}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Poison("not_json") from error
     headers = {
         "ce_id": event.id,
@@ -180,12 +185,18 @@ def _from_structured(value: bytes) -> tuple[dict[str, str], bytes]:
 
 
 def _required(headers: dict[str, str], name: str) -> str:
-    value = headers.get(name, "")
+    value = headers.get(name)
     if not value:
         raise Poison("missing_header", name)
     if len(value) > _ID_LENGTH_MAX or not value.isascii() or not value.isprintable():
         raise Poison("bad_header", name)
     return value
+
+
+def _traceparent(headers: dict[str, str]) -> str | None:
+    """A trace is a convenience: one that can't be passed on is left out."""
+    value = headers.get("traceparent")
+    return value if value and len(value) <= _ID_LENGTH_MAX and value.isascii() else None
 
 
 def _contract(ce_type: str | None, topic: str) -> Contract:
@@ -217,39 +228,78 @@ def _body(contract: Contract, value: bytes) -> Message:
     try:
         message: Message = _decoders[contract.message_type].decode(value)
     except msgspec.ValidationError as error:
-        raise Poison("schema_mismatch", str(error)) from error
+        raise Poison("schema_mismatch", _without_values(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Poison("not_json") from error
+    if rb"\u0000" in value and _has_nul(msgspec.to_builtins(message)):
+        # JSON allows it and no database can keep it.
+        raise Poison("schema_mismatch", "a text has a NUL character")
     return message
+
+
+_PLACE: Final = re.compile(r" - at `(\$[\w.\[\]]*)`$")
+
+
+def _without_values(error: msgspec.ValidationError) -> str:
+    """What `error` says and of which field, without what it quotes: that is the sender's, and may be personal."""
+    text = str(error)
+    place = _PLACE.search(text)
+    said = re.split(r"""['"]""", text[: place.start()] if place else text)[0].strip()
+    return f"{said} at {place[1]}" if place else said
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(inner) for inner in value.values())
+    return isinstance(value, (list, tuple)) and any(_has_nul(inner) for inner in value)
 
 
 def _check_time(ce_time: datetime, now: datetime, contract: Contract) -> bool:
     if ce_time > now + AHEAD_MAX:
         raise Poison("time_ahead", "ce_time")
+    if ce_time < EARLIEST:
+        raise Poison("impossible_date", "ce_time")
     aged = ce_time < now - AGE_MAX
     if aged and contract.message_type not in AGELESS:
         raise Poison("time_too_old", "ce_time")
     return aged
 
 
+_SPECVERSION: Final = ("ce_specversion", b"1.0")
+_CONTENT_TYPE: Final = ("content-type", b"application/json")
+_CE_TYPES: Final = {contract.message_type: ("ce_type", contract.ce_type.encode()) for contract in CONTRACTS}
+
+
+@lru_cache(maxsize=64)
+def _source(source: str) -> tuple[str, bytes]:
+    return ("ce_source", source.encode())
+
+
+@lru_cache(maxsize=4_096)
+def _time(instant: datetime) -> tuple[str, bytes]:
+    return ("ce_time", instant.astimezone(UTC).isoformat().encode())
+
+
 def encode(outgoing: Outgoing, *, source: str) -> WireMessage:
     """`outgoing` in binary mode, on the topic of its contract, keyed by its borrower."""
-    contract = BY_MESSAGE_TYPE[type(outgoing.message)]
-    headers = [
-        ("ce_specversion", b"1.0"),
+    message_type = type(outgoing.message)
+    headers: tuple[tuple[str, bytes | None], ...] = (
+        _SPECVERSION,
         ("ce_id", outgoing.ce_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", contract.ce_type.encode()),
-        ("ce_time", outgoing.ce_time.astimezone(UTC).isoformat().encode()),
-        ("content-type", b"application/json"),
-    ]
+        _source(source),
+        _CE_TYPES[message_type],
+        _time(outgoing.ce_time),
+        _CONTENT_TYPE,
+    )
     if outgoing.cause is not None and outgoing.cause.traceparent:
-        headers.append(("traceparent", outgoing.cause.traceparent.encode()))
+        headers += (("traceparent", outgoing.cause.traceparent.encode()),)
     return WireMessage(
-        topic=contract.topic,
+        topic=BY_MESSAGE_TYPE[message_type].topic,
         key=outgoing.message.borrower_id.encode(),
         value=_encoder.encode(outgoing.message),
-        headers=tuple(headers),
+        headers=headers,
     )
 
 
@@ -258,7 +308,7 @@ def pack(messages: Iterable[WireMessage]) -> bytes:
     return msgspec.msgpack.encode([(m.topic, m.key, m.value, m.headers) for m in messages])
 
 
-_packed_decoder: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes, tuple[tuple[str, bytes], ...]]])
+_packed_decoder: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes, tuple[tuple[str, bytes | None], ...]]])
 
 
 def unpack(packed: bytes) -> list[WireMessage]:
