@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -18,9 +18,9 @@ from scheduler.settings import SHIPPED_STRATEGIES
 from shared.errors import Rejection
 from shared.money import MINOR_DIGITS
 
-commands = typer.Typer(
-    help="Check treatment strategies, and show the path that they give a loan.", no_args_is_help=True
-)
+HELP: Final = "Check treatment strategies, and show the path that they give a loan."
+COLUMNS: Final = ("day", "due_at", "expires_at", "what", "text", "grade")
+commands = typer.Typer(help=HELP, no_args_is_help=True)
 Folder = Annotated[Path, typer.Option("--folder", help="where the strategy files are", file_okay=False)]
 
 
@@ -77,7 +77,7 @@ def path_command(
         return
     table = Table(*COLUMNS)
     for row in rows:
-        table.add_row(*(str(row[name] or "") for name in COLUMNS))
+        table.add_row(*(str(row[name] or "").removesuffix(":00+00:00").replace("T", " ") for name in COLUMNS))
     Console().print(table)
 
 

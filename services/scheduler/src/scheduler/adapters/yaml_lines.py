@@ -42,17 +42,20 @@ class Document:
 
     def line_of(self, place: str) -> int:
         """The line of `place` ($.steps[3].day), or of the nearest thing around it."""
-        while place not in self._lines:
-            place = re.sub(r"(\.[^.\[]+|\[[^\]]*\])$", "", place) or "$"
-        return self._lines[place]
+        while place and place not in self._lines:
+            place = place[: max(place.rfind("."), place.rfind("["), 0)]
+        return self._lines.get(place, 1)
 
     def as_type(self, wanted: type[T]) -> T:
         """The file as `wanted`; raises `StrategyFileError` at the first field that doesn't fit."""
         try:
             return msgspec.convert(self._value, wanted)
         except msgspec.ValidationError as error:
-            reason, _, place = str(error).partition(" - at `")
-            place = place.rstrip("`") or "$"
+            reason, _, at = str(error).partition(" - at `")
+            place = at[at.find("$") :].rstrip("`") or "$"
+            named = re.search("[`'](\\w+)[`']$", reason)
+            if named is not None and f"{place}.{named[1]}" in self._lines:  # an unknown field or key
+                place = f"{place}.{named[1]}"
             raise StrategyFileError(self.path, self.line_of(place), f"{place[2:] or 'file'}: {reason}") from error
 
     def refuse(self, place: str, reason: str) -> StrategyFileError:

@@ -147,10 +147,10 @@ def replies_that_pause(
 def _lifted(profile: Profile, reply: Circumstance) -> bool:
     """Whether something later answers `reply`: a restriction withdrawn, a new contact point, a new consent."""
     if reply.detail == "wrong_person":
-        person = profile.person
-        if person is None or person.order[0] <= reply.order[0]:
+        if profile.person is None or reply.contact_point_id is None or profile.person.order[0] <= reply.order[0]:
             return False
-        return all(not p.active or p.contact_point_id != reply.contact_point_id for p in person.contact_places)
+        places = profile.person.contact_places
+        return not any(p.active and p.contact_point_id == reply.contact_point_id for p in places)
     if reply.detail == "stop":
         withdrawn = (c for c in _of_kind(profile, "opt_out") if not c.active and c.channel == reply.channel)
         return any(c.order[0] > reply.order[0] for c in withdrawn)
