@@ -51,7 +51,7 @@ class NotifierSettings:
     """Bounds one request; stays below the lease."""
     lease_seconds: float = 30.0
     """After so much wall time a claim without a result is looked up by whichever replica comes first."""
-    requests_max: int = 128
+    requests_max: int = 256
     """Requests to one provider that may be without an answer."""
     claim_records_max: int = 400
 

@@ -15,6 +15,12 @@ _USABLE: Final = (
     "WHEN 'sms' THEN c.kind = 'mobile' WHEN 'voice' THEN c.kind IN ('mobile', 'landline') ELSE true END)"
 )
 
+_WIDE_STOPS: Final = (
+    "(SELECT coalesce(array_agg(CASE s.kind WHEN 'all' THEN 'all' ELSE s.kind || ':' || s.value END), '{}') "
+    "FROM operator_stop s WHERE NOT s.lifted AND s.kind <> 'borrower')"
+)
+"""Few, and the same for every row: read once for a statement."""
+
 _BLOCK: Final = f"""(CASE
   WHEN EXISTS (SELECT 1 FROM revocation r
        WHERE r.borrower_id = p.borrower_id AND r.borrower_sequence > p.borrower_sequence
@@ -23,10 +29,10 @@ _BLOCK: Final = f"""(CASE
          AND (r.strategy IS NULL OR r.strategy = p.strategy)
          AND (r.provider IS NULL OR r.provider = {_PROVIDER})
          AND (r.loans IS NULL OR r.loans && p.loans)) THEN 'revoked'
+  WHEN {_WIDE_STOPS} && ARRAY['all', 'channel:' || p.channel, 'provider:' || {_PROVIDER}, 'strategy:' || p.strategy]
+    THEN 'stopped'
   WHEN EXISTS (SELECT 1 FROM operator_stop s
-       WHERE NOT s.lifted AND (s.kind = 'all' OR (s.kind = 'channel' AND s.value = p.channel)
-         OR (s.kind = 'provider' AND s.value = {_PROVIDER}) OR (s.kind = 'strategy' AND s.value = p.strategy)
-         OR (s.kind = 'borrower' AND s.value = p.borrower_id))) THEN 'stopped'
+       WHERE NOT s.lifted AND s.kind = 'borrower' AND s.value = p.borrower_id) THEN 'stopped'
   WHEN EXISTS (SELECT 1 FROM suppression x
        WHERE x.number_hash = c.number_hash AND x.channel = p.channel) THEN 'stopped'
   WHEN EXISTS (SELECT 1 FROM permit o
@@ -47,12 +53,7 @@ ENDED_COLUMNS: Final = (
 )
 
 
-def _ending(condition: str, reason: str, tail: str) -> str:
-    return f"""
-WITH ending AS MATERIALIZED (
-  SELECT p.borrower_id, p.attempt_id, p.submission_number, {reason} AS reason, {_PROVIDER} AS provider
-  FROM {_JOINED} WHERE p.state = 'permitted' AND {condition} {tail}
-)
+_END: Final = f"""
 UPDATE permit p SET state = 'not_made', reason = e.reason, provider = e.provider, ended_at = $4::timestamptz
 FROM ending e
 WHERE p.borrower_id = e.borrower_id AND p.attempt_id = e.attempt_id AND p.submission_number = e.submission_number
@@ -60,12 +61,26 @@ WHERE p.borrower_id = e.borrower_id AND p.attempt_id = e.attempt_id AND p.submis
 RETURNING {ENDED_COLUMNS}"""
 
 
-END_BLOCKED_OF: Final = _ending(
-    f"p.borrower_id = ANY($6::text[]) AND {_BLOCK} IS NOT NULL",
-    _BLOCK,
-    "ORDER BY p.borrower_id, p.attempt_id, p.submission_number LIMIT $5::bigint FOR UPDATE OF p",
-)
-"""$4 now, $5 limit, $6 borrowers. It waits for a claim in hand: what that has taken is no longer unused."""
+def _ending(condition: str, reason: str, tail: str) -> str:
+    return f"""
+WITH ending AS MATERIALIZED (
+  SELECT p.borrower_id, p.attempt_id, p.submission_number, {reason} AS reason, {_PROVIDER} AS provider
+  FROM {_JOINED} WHERE p.state = 'permitted' AND {condition} {tail}
+){_END}"""
+
+
+END_BLOCKED_OF: Final = f"""
+WITH unused AS MATERIALIZED (
+  SELECT found.* FROM unnest($6::text[]) AS wanted(borrower_id)
+  CROSS JOIN LATERAL (
+    SELECT * FROM permit o WHERE o.borrower_id = wanted.borrower_id AND o.state = 'permitted'
+    ORDER BY o.attempt_id, o.submission_number LIMIT $5::bigint FOR UPDATE) found
+), ending AS MATERIALIZED (
+  SELECT p.borrower_id, p.attempt_id, p.submission_number, {_BLOCK} AS reason, {_PROVIDER} AS provider
+  FROM {_JOINED.replace("permit p", "unused p")} WHERE {_BLOCK} IS NOT NULL
+){_END}"""
+"""$4 now, $5 limit for each borrower, $6 borrowers in order. It goes by the key of each borrower, whatever statistics
+say, and waits for a claim in hand: what that has taken is no longer unused."""
 
 END_BLOCKED: Final = _ending(f"{_BLOCK} IS NOT NULL", _BLOCK, "LIMIT $5::bigint FOR UPDATE OF p SKIP LOCKED")
 """$4 now, $5 limit."""

@@ -1,0 +1,157 @@
+"""The notifier's parts over a real database, without Kafka: what would be published is read from the outbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from notifier.adapters.contact_store import PostgresContacts
+from notifier.adapters.inbound_store import PostgresInbound
+from notifier.adapters.permit_store import PostgresPermits
+from notifier.adapters.receipt_store import PostgresDeliveries, PostgresReceipts
+from notifier.adapters.sealing import AesGcmSealer
+from notifier.adapters.templates import Lender, TemplateBook
+from notifier.adapters.work import OutboxWork
+from notifier.handlers.contacts import ContactHandlers
+from notifier.handlers.inbound import InboundHandlers
+from notifier.handlers.permits import PermitHandlers
+from notifier.handlers.receipts import ReceiptHandlers
+from notifier.loops import Desk, DispatchLoop, EndLoop, LookupLoop, Pace, ResultLoop, UpkeepLoop
+from notifier.ports import Provider
+from notifier.settings import SHIPPED_TEMPLATES
+from notifier.testing.messages import START, received
+from shared.clock import VirtualClock
+from shared.contracts import Channel, Message
+from shared.contracts.registry import BY_CE_TYPE
+from shared.kafka.publisher import Publisher
+from shared.kafka.records import Outgoing, Received, unpack
+from shared.postgres.outbox import Outbox
+
+MASTER_KEY = bytes(range(32))
+TEXTS = TemplateBook(SHIPPED_TEMPLATES, lender=Lender(name="晨光消费金融", agency_regions=frozenset({"US"})))
+
+
+class Rig:
+    """One replica. Two rigs on one database are two replicas."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        providers: Sequence[Provider] = (),
+        *,
+        owner: str = "one",
+        shadow: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
+        self.engine = engine
+        self.clock = VirtualClock(START)
+        self.sealer = AesGcmSealer(MASTER_KEY)
+        self.woken: list[str] = []
+        self.in_flight = 0
+        outbox = Outbox(
+            source="decorum/notifier",
+            engine=engine,
+            publisher=Publisher(bootstrap_servers="localhost:1", client_id="none"),
+        )
+        self.work = OutboxWork(engine=engine, outbox=outbox, wake_outbox=lambda: None)
+        names: dict[Channel, str] = {p.channel: p.name for p in providers}
+        self.store = PostgresPermits(providers=names, shadow=shadow)
+        self.deliveries = PostgresDeliveries()
+        self.permits = PermitHandlers(permits=self.store, clock=self.clock)
+        self.contacts = ContactHandlers(contacts=PostgresContacts(sealer=self.sealer), permits=self.permits)
+        self.receipts = ReceiptHandlers(receipts=PostgresReceipts(), clock=self.clock)
+        self.inbound = InboundHandlers(
+            store=PostgresInbound(), sealer=self.sealer, clock=self.clock, default_zone="Asia/Shanghai"
+        )
+        self.desk = Desk(
+            work=self.work,
+            permits=self.store,
+            sealer=self.sealer,
+            texts=TEXTS,
+            clock=self.clock,
+            owner=f"{owner}-{os.getpid()}",
+            in_flight=self._count,
+            wake=self.woken.append,
+        )
+        self.pace = pace or Pace(
+            rate_per_second=100_000, requests_max=256, claim_records_max=400, lease_seconds=30, timeout_seconds=10
+        )
+        self.results = ResultLoop(self.desk)
+        self.dispatches = [DispatchLoop(self.desk, provider, self.results, self.pace) for provider in providers]
+        self.lookups = LookupLoop(self.desk, {p.channel: p for p in providers}, self.results, lease_seconds=30)
+        self.ends = EndLoop(
+            work=self.work, permits=self.store, clock=self.clock, decisions=self.permits, inbound=self.inbound
+        )
+        self.upkeep = UpkeepLoop(work=self.work, receipts=self.receipts, deliveries=self.deliveries, clock=self.clock)
+
+    def _count(self, change: int) -> None:
+        self.in_flight += change
+
+    async def consume(self, *messages: Message | Received[Any]) -> list[Outgoing]:
+        """Hand each record to its handler, each in a transaction of its own, as the consumer would."""
+        answers: list[Outgoing] = []
+        for message in messages:
+            record = message if isinstance(message, Received) else received(message)
+            answers += await self.consume_batch([record])
+        return answers
+
+    async def consume_batch(self, records: Sequence[Received[Any]]) -> list[Outgoing]:
+        """Hand records to their handlers in one transaction; what they answer also goes to the outbox, to be read."""
+        by_handler = (
+            (self.contacts.on_borrowers, ("BorrowerUpdatedV1",)),
+            (self.permits.on_stops, ("StopOrderedV1", "StopLiftedV1")),
+            (self.permits.on_decisions, ("ContactAllowedV1", "PermitRevokedV1")),
+        )
+        answers: list[Outgoing] = []
+        async with self.work.begin() as tx:
+            for handler, types in by_handler:
+                batch = [r for r in records if type(r.message).__name__ in types]
+                answers += await handler(tx, batch) if batch else ()
+            await self.work.publish(tx, answers)
+        return answers
+
+    async def send_all(self) -> None:
+        """Dispatch until there is nothing to send, with every result written."""
+        for dispatch in self.dispatches:
+            while await dispatch.run_once():
+                pass
+            await dispatch.drain()
+        while await self.results.run_once():
+            pass
+
+    async def settle(self) -> None:
+        """Look up what is uncertain, end what has ended, apply what waited."""
+        while await self.lookups.run_once():
+            pass
+        while await self.results.run_once():
+            pass
+        while await self.ends.run_once():
+            pass
+        while await self.upkeep.run_once():
+            pass
+
+    async def published(self) -> list[Message]:
+        """Every message in the outbox, in order."""
+        async with self.engine.begin() as tx:
+            rows = await tx.exec_driver_sql("SELECT message FROM outbox ORDER BY outbox_id")
+            wires = [wire for row in rows for wire in unpack(row.message)]
+        messages: list[Message] = []
+        for wire in wires:
+            contract = BY_CE_TYPE[dict(wire.headers)["ce_type"].decode()]
+            messages.append(msgspec.json.decode(wire.value, type=contract.message_type))
+        return messages
+
+    async def states(self) -> dict[tuple[str, int], tuple[str, str | None]]:
+        """State and reason of every permit, by attempt and submission."""
+        async with self.engine.begin() as tx:
+            rows = await tx.exec_driver_sql("SELECT attempt_id, submission_number, state, reason FROM permit")
+            return {(r.attempt_id, r.submission_number): (r.state, r.reason) for r in rows}
+
+    def at(self, instant: datetime) -> None:
+        """Move business time."""
+        self.clock.move_to(instant)

@@ -1,0 +1,347 @@
+"""Sending over real Postgres and real HTTP: at most once, every permit ends, stops and revocations hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
+from notifier.loops import Pace
+from notifier.ports import Claim
+from notifier.testing.carrier import HttpCarrier
+from notifier.testing.messages import START, allowed, attempt, borrower, lifted, received, revoked, stopped
+from notifier.testing.rig import Rig
+from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactPoint, ContactUnknownV1
+from shared.postgres.engine import create_engine
+from shared.postgres.migrations import migrate
+
+
+@pytest.fixture
+async def engine(fresh_database: Callable[[str], str]) -> AsyncIterator[AsyncEngine]:
+    url = fresh_database("notifier")
+    await migrate("notifier", url)
+    made = create_engine(url, application_name="test", connections_max=6)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+async def carrier() -> AsyncIterator[HttpCarrier]:
+    async with HttpCarrier() as started:
+        yield started
+
+
+@asynccontextmanager
+async def replica(engine: AsyncEngine, url: str, **options: Any) -> AsyncIterator[Rig]:
+    """A replica with an SMS and a voice provider; requests that are never answered time out quickly."""
+    settings = ProviderSettings(
+        name="http", url=url, key="secret", sender="Decorum", timeout_seconds=0.5, connections_max=64
+    )
+    providers: list[HttpProvider] = [HttpSmsProvider(settings), HttpVoiceProvider(settings)]
+    for provider in providers:
+        await provider.start()
+    try:
+        yield Rig(engine, providers, **options)
+    finally:
+        for provider in providers:
+            await provider.stop()
+
+
+async def test_a_permit_becomes_one_request_with_the_amount_of_its_attempt_and_its_end(
+    engine: AsyncEngine, carrier: HttpCarrier
+) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.send_all()
+        [request] = carrier.requests
+        assert request["idempotency_key"] == "A1"
+        assert request["to"] == "+8613800138000"
+        assert "¥1,234.56" in request["text"]
+        assert "王小明" in request["text"]
+        assert request["not_after"] == (START + timedelta(minutes=30)).isoformat()
+        assert carrier.authorizations == {"Bearer secret"}
+        [made] = await rig.published()
+        assert isinstance(made, ContactMadeV1)
+        assert (made.attempt_id, made.made_at, made.provider) == ("A1", START, "http")
+        assert rig.in_flight == 0
+
+
+async def test_a_call_offers_the_keys(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed(channel="voice", template="call-overdue"))
+        await rig.send_all()
+        [request] = carrier.requests
+        assert request["keys"] == {"1": "promise", "2": "paid_already", "3": "dispute", "9": "stop", "0": "call_back"}
+
+
+async def test_a_replayed_permit_is_not_sent_again(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.send_all()
+        await rig.consume(allowed())
+        await rig.send_all()
+        await rig.settle()
+        assert carrier.times_asked == {"A1": 1}
+        assert len(await rig.published()) == 1
+
+
+async def test_a_crash_between_claim_and_result_ends_unknown_and_is_never_sent_again(
+    engine: AsyncEngine, carrier: HttpCarrier
+) -> None:
+    async with replica(engine, carrier.url, owner="dead") as dead, replica(engine, carrier.url, owner="alive") as alive:
+        await dead.consume(borrower(), allowed())
+        claim = Claim(channel="sms", provider="http", owner="dead", now=START, lease_seconds=0.0, limit=10)
+        async with dead.work.begin() as tx:
+            assert len(await dead.store.claim(tx, claim)) == 1
+        await alive.send_all()
+        await alive.settle()
+        assert carrier.requests == []
+        [unknown] = await alive.published()
+        assert isinstance(unknown, ContactUnknownV1)
+        await alive.consume(allowed(sequence=2, submission_number=2))
+        await alive.send_all()
+        await alive.settle()
+        assert carrier.requests == []
+        assert (await alive.states())[("A1", 2)] == ("not_made", "rejected")
+
+
+async def test_a_request_that_was_taken_and_never_answered_is_found_by_its_key(
+    engine: AsyncEngine, carrier: HttpCarrier
+) -> None:
+    carrier.answers["A1"] = 0
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.send_all()
+        await rig.settle()
+        [made] = await rig.published()
+        assert isinstance(made, ContactMadeV1)
+        assert carrier.times_asked == {"A1": 1}
+
+
+async def test_a_broken_answer_that_the_carrier_does_not_know_of_is_unknown(
+    engine: AsyncEngine, carrier: HttpCarrier
+) -> None:
+    carrier.answers["A1"] = 500
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.send_all()
+        await rig.settle()
+        await rig.send_all()
+        [unknown] = await rig.published()
+        assert isinstance(unknown, ContactUnknownV1)
+        assert carrier.times_asked == {"A1": 1}
+
+
+@pytest.mark.parametrize("status", [422, 429, 503])
+async def test_a_rejection_is_final(engine: AsyncEngine, carrier: HttpCarrier, status: int) -> None:
+    carrier.answers["A1"] = status
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.send_all()
+        await rig.send_all()
+        [not_made] = await rig.published()
+        assert isinstance(not_made, ContactNotMadeV1)
+        assert not_made.reason == "rejected"
+        assert carrier.times_asked == {"A1": 1}
+
+
+async def test_a_refused_connection_leaves_the_permit_for_another_try_inside_it(engine: AsyncEngine) -> None:
+    async with HttpCarrier() as gone:
+        url = gone.url
+    async with replica(engine, url) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.dispatches[0].run_once()
+        await rig.dispatches[0].drain()
+        await rig.results.run_once()
+        assert (await rig.states())[("A1", 1)] == ("permitted", None)
+        rig.at(START + timedelta(minutes=31))
+        await rig.settle()
+        assert (await rig.states())[("A1", 1)] == ("not_made", "permit_expired")
+
+
+async def test_two_replicas_never_send_one_attempt_twice(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    async with replica(engine, carrier.url, owner="one") as one, replica(engine, carrier.url, owner="two") as two:
+        names = [f"{i:03}" for i in range(300)]
+        await one.consume_batch([received(borrower(f"B{i}", f"+8613800{i}000")) for i in names])
+        await one.consume_batch([received(allowed(f"B{i}", f"A{i}")) for i in names])
+        await asyncio.gather(one.send_all(), two.send_all())
+        assert len(carrier.times_asked) == 300
+        assert set(carrier.times_asked.values()) == {1}
+        assert {state for state, _ in (await one.states()).values()} == {"made"}
+        assert len(await one.published()) == 300
+
+
+async def test_a_revocation_that_came_before_its_permit_ends_it(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), revoked(sequence=5), allowed(sequence=4))
+        await rig.consume(allowed("B1", "A2", sequence=6))
+        await rig.send_all()
+        assert carrier.times_asked == {"A2": 1}
+        assert (await rig.states())[("A1", 1)] == ("not_made", "revoked")
+
+
+@pytest.mark.parametrize(
+    ("scope", "ended"),
+    [
+        ({}, True),
+        ({"channel": "sms"}, True),
+        ({"channel": "voice"}, False),
+        ({"contact_point_id": "C2"}, False),
+        ({"loans": ("L1", "L9")}, True),
+        ({"loans": ("L9",)}, False),
+        ({"strategy": "courteous-low", "channel": "sms"}, True),
+        ({"provider": "http"}, True),
+        ({"provider": "other"}, False),
+    ],
+)
+async def test_a_revocation_covers_exactly_its_scope(
+    engine: AsyncEngine, carrier: HttpCarrier, scope: dict[str, Any], ended: bool
+) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed(), revoked(**scope))
+        await rig.send_all()
+        assert len(carrier.requests) == (0 if ended else 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("all", "all"), ("channel", "sms"), ("provider", "http"), ("strategy", "courteous-low"), ("borrower", "B1")],
+)
+async def test_a_stop_is_obeyed_from_the_own_database(
+    engine: AsyncEngine, carrier: HttpCarrier, kind: str, value: str
+) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed(), stopped(kind, value))
+        await rig.send_all()
+        await rig.settle()
+        assert carrier.requests == []
+        assert (await rig.states())[("A1", 1)] == ("not_made", "stopped")
+        later = START + timedelta(minutes=5)
+        rig.at(later)
+        await rig.consume(lifted(kind, value, at=later), allowed("B1", "A2", sequence=2))
+        await rig.send_all()
+        assert carrier.times_asked == {"A2": 1}
+        latest = START + timedelta(minutes=6)
+        await rig.consume(stopped(kind, value, at=latest), allowed("B1", "A3", sequence=3))
+        await rig.send_all()
+        assert carrier.times_asked == {"A2": 1}
+
+
+async def test_another_replica_s_stop_ends_waiting_permits_too(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    async with replica(engine, carrier.url, owner="one") as one, replica(engine, carrier.url, owner="two") as two:
+        await one.consume(borrower(), allowed())
+        await one.ends.run_once()
+        await two.consume(stopped())
+        await one.send_all()
+        assert carrier.requests == []
+        await two.settle()
+        assert (await one.states())[("A1", 1)] == ("not_made", "stopped")
+
+
+async def test_an_unused_permit_ends_at_its_end(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed())
+        assert await rig.ends.next_due_at() == START + timedelta(minutes=30)
+        rig.at(START + timedelta(minutes=30))
+        await rig.send_all()
+        await rig.settle()
+        assert carrier.requests == []
+        assert (await rig.states())[("A1", 1)] == ("not_made", "permit_expired")
+        assert await rig.ends.next_due_at() is None
+
+
+async def test_in_shadow_mode_nothing_is_sent(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    async with replica(engine, carrier.url, shadow=True) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.send_all()
+        assert carrier.requests == []
+        [not_made] = await rig.published()
+        assert isinstance(not_made, ContactNotMadeV1)
+        assert not_made.reason == "shadow"
+
+
+async def test_a_permit_waits_for_its_contact_point_and_ends_without_one(
+    engine: AsyncEngine, carrier: HttpCarrier
+) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(allowed(), allowed("B2", "A2"))
+        await rig.send_all()
+        assert carrier.requests == []
+        await rig.consume(borrower())
+        await rig.send_all()
+        assert carrier.times_asked == {"A1": 1}
+        rig.at(START + timedelta(hours=1))
+        await rig.settle()
+        assert (await rig.states())[("A2", 1)] == ("not_made", "no_contact_point")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ContactPoint(contact_point_id="C1", kind="mobile", value="+8613800138000", active=False),
+        ContactPoint(contact_point_id="C1", kind="mobile", value="+8613800138000", holder="third_party"),
+        ContactPoint(contact_point_id="C1", kind="landline", value="+862161234567"),
+        ContactPoint(contact_point_id="C1", kind="email", value="someone@example.com"),
+        ContactPoint(contact_point_id="C2", kind="mobile", value="+8613800138000"),
+    ],
+    ids=["inactive", "a third party's", "a landline", "an address", "replaced"],
+)
+async def test_a_contact_point_that_may_not_be_used_ends_the_permit(
+    engine: AsyncEngine, carrier: HttpCarrier, point: ContactPoint
+) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(), allowed())
+        later = received(borrower(contact_points=(point,)), ce_time=START + timedelta(seconds=1))
+        await rig.consume(later)
+        await rig.send_all()
+        assert carrier.requests == []
+        assert (await rig.states())[("A1", 1)] == ("not_made", "no_contact_point")
+
+
+async def test_channels_and_texts_that_do_not_exist_end_their_permits(
+    engine: AsyncEngine, carrier: HttpCarrier
+) -> None:
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(
+            borrower(),
+            allowed("B1", "A1", channel="email"),
+            allowed("B1", "A2", template="sms-unheard-of"),
+            allowed("B1", "A3", party="third_party"),
+        )
+        await rig.send_all()
+        assert carrier.requests == []
+        states = await rig.states()
+        assert states[("A1", 1)] == ("not_made", "no_provider")
+        assert states[("A2", 1)] == ("not_made", "template_failed")
+        assert states[("A3", 1)] == ("not_made", "template_failed")
+        await rig.consume(allowed("B1", "A2", sequence=2, submission_number=2))
+        await rig.send_all()
+        assert carrier.times_asked == {"A2": 1}
+
+
+async def test_a_process_that_slept_past_its_lease_does_not_send(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    asleep = Pace(rate_per_second=100, requests_max=4, claim_records_max=4, lease_seconds=1.2, timeout_seconds=0.5)
+    async with replica(engine, carrier.url, pace=asleep) as rig:
+        await rig.consume(borrower(), allowed())
+        await rig.send_all()
+        assert carrier.requests == []
+
+
+async def test_claims_stay_within_the_rate(engine: AsyncEngine, carrier: HttpCarrier) -> None:
+    slow = Pace(rate_per_second=5, requests_max=64, claim_records_max=64, lease_seconds=30, timeout_seconds=10)
+    async with replica(engine, carrier.url, pace=slow) as rig:
+        await rig.consume(borrower(), *(allowed("B1", f"A{i}") for i in range(20)))
+        started = await rig.dispatches[0].run_once()
+        await rig.dispatches[0].drain()
+        assert 0 < started <= 5
+
+
+def test_amounts_of_several_loans_are_said_as_one() -> None:
+    loans = attempt().loans * 2
+    assert attempt(loans=loans).due_minor == 246_912
