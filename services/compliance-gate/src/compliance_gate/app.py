@@ -1,0 +1,60 @@
+"""The gate as it runs: `uvicorn compliance_gate.app:app`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from compliance_gate import router
+from compliance_gate.adapters.calendars import OfficialCalendars
+from compliance_gate.adapters.numbers import KeyedNumbers
+from compliance_gate.adapters.store import PostgresGateStore, PostgresSweepStore
+from compliance_gate.evidence import evidence_of
+from compliance_gate.handlers.decisions import Desk
+from compliance_gate.handlers.gate import GateHandler
+from compliance_gate.loops import PermitWatch, StopSweep
+from compliance_gate.policy.book import PolicyBook, load_packs
+from compliance_gate.policy.yaml_fields import InvalidPack
+from compliance_gate.settings import PREFIX, GateSettings
+from shared import settings
+from shared.service import PlatformSettings, Service
+
+
+def policy_book(own: GateSettings) -> PolicyBook:
+    """Every shipped pack under the tenant's overlay; raises InvalidPack with file, line and reason."""
+    packs = load_packs()
+    overlay = packs.get(own.overlay)
+    if overlay is None:
+        raise InvalidPack([f"{own.overlay}: there is no tenant overlay of this name"])
+    terms = own.terms(overlay.terms) if overlay.terms is not None else None
+    return PolicyBook(packs, OfficialCalendars(), overlay=own.overlay, terms=terms)
+
+
+def build(platform: PlatformSettings, own: GateSettings) -> Service:
+    """The service with everything in its place; raises if a pack or a setting is wrong."""
+    book = policy_book(own)
+    service = Service(name="compliance-gate", topics=router.TOPICS, settings=platform, last_topics=router.LAST_TOPICS)
+    desk = Desk(
+        store=PostgresGateStore(),
+        policies=book,
+        evidence_of=evidence_of,
+        providers=own.providers,
+        history_days=own.history_days,
+    )
+    gate = GateHandler(desk=desk, numbers=KeyedNumbers(own.secret), clock=service.clock, lag=service.facts_lag_seconds)
+    router.subscribe(service, gate)
+    store = PostgresSweepStore(service.engine, service.outbox)
+    sweep = StopSweep(store, service.clock, on_published=lambda: service.wake("outbox"))
+    watch = PermitWatch(store, service.clock, overdue=timedelta(minutes=own.permit_overdue_minutes))
+    service.add_loop(StopSweep.name, sweep.run_once, idle_seconds=1.0)
+    service.add_loop(PermitWatch.name, watch.run_once, idle_seconds=5.0)
+
+    def sweep_new_stops() -> None:
+        if gate.take_stops_changed():
+            sweep.pacer.call()
+            service.wake(StopSweep.name)
+
+    service.after_batch(sweep_new_stops)
+    return service
+
+
+app = build(PlatformSettings.load(), settings.load(GateSettings, PREFIX)).asgi()

@@ -1,0 +1,1 @@
+"""Batches in, facts and decisions in one transaction, messages out."""

@@ -1,0 +1,234 @@
+"""Submissions in, one decision each: made once, in order, each on the facts that the one before it left.
+
+A decision's key is (borrower, attempt, submission number). One that is there already is given again as it is stored,
+under whatever event id it is asked for, with the revocation of its permit if there was one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from compliance_gate import metrics
+from compliance_gate.domain import Allowed, Attempt, Decision, Facts, OptOut, PastContact, decide
+from compliance_gate.handlers.sequences import Sequences
+from compliance_gate.handlers.submissions import (
+    VERDICTS,
+    Situation,
+    attempt_of,
+    deciding_rule,
+    decision_message,
+    decision_values,
+    permit_values,
+    reservation_of,
+    reserved_values,
+    usable_point,
+)
+from compliance_gate.ports import (
+    EMPTY_FACTS,
+    NO_NUMBER_FACTS,
+    AttemptKey,
+    EvidenceMaker,
+    GateStore,
+    HeldReview,
+    NumberFacts,
+    Policies,
+    PriorPermit,
+    Profile,
+    StoredDecision,
+    SubmissionKey,
+    Tx,
+    facts_of,
+)
+from shared.contracts import AttemptSubmittedV1
+from shared.kafka.records import Outgoing, Received
+
+Submission = Received[AttemptSubmittedV1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What decisions are made with. `providers` tells which provider carries a channel."""
+
+    store: GateStore
+    policies: Policies
+    evidence_of: EvidenceMaker
+    providers: Mapping[str, str]
+    history_days: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rows:
+    """What a batch writes."""
+
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    permits: list[dict[str, Any]] = field(default_factory=list)
+    contacts: list[dict[str, Any]] = field(default_factory=list)
+    tally: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Board:
+    """The facts of a batch's borrowers; `facts` changes with every permit that is given."""
+
+    facts: dict[str, Facts]
+    profiles: Mapping[str, Profile | None]
+    numbers: Mapping[str, NumberFacts]
+    given_on: dict[str, list[tuple[str, PastContact]]] = field(default_factory=dict)
+    """Slots given in this batch, by number, with the borrower whom each is for."""
+    reviews: Mapping[tuple[str, str], HeldReview]
+    priors: dict[AttemptKey, PriorPermit]
+
+
+async def decide_submissions(
+    tx: Tx,
+    submissions: Sequence[Submission],
+    *,
+    desk: Desk,
+    profiles: Mapping[str, Profile | None],
+    sequences: Sequences,
+    now: datetime,
+    lag_seconds: int,
+) -> list[Outgoing]:
+    """Decide what is new of `submissions`, whose borrowers and numbers are locked; answer all of them."""
+    keys = list(dict.fromkeys(key_of(record.message) for record in submissions))
+    stored = await desk.store.stored_decisions(tx, keys)
+    fresh: dict[SubmissionKey, Submission] = {}
+    for record in submissions:
+        key = key_of(record.message)
+        if key not in stored:
+            fresh.setdefault(key, record)
+    metrics.REPLAYS.inc(len(submissions) - len(fresh))
+    if fresh:
+        with metrics.DECIDE_SECONDS.time():
+            board = await _board(tx, list(fresh.values()), desk=desk, profiles=profiles, now=now, lag=lag_seconds)
+            rows = _Rows()
+            for key, record in fresh.items():
+                stored[key] = _decide_one(record, board, rows, desk=desk, sequences=sequences, now=now)
+            await desk.store.record_decisions(tx, rows.decisions, permits=rows.permits, contacts=rows.contacts)
+        for (verdict, rule), count in rows.tally.items():
+            metrics.DECISIONS.labels(verdict, rule).inc(count)
+    return [message for record in submissions for message in _answers(record, stored[key_of(record.message)])]
+
+
+def key_of(message: AttemptSubmittedV1) -> SubmissionKey:
+    """The decision's key."""
+    return (message.borrower_id, message.attempt_id, message.submission_number)
+
+
+async def _board(
+    tx: Tx,
+    records: Sequence[Submission],
+    *,
+    desk: Desk,
+    profiles: Mapping[str, Profile | None],
+    now: datetime,
+    lag: int,
+) -> _Board:
+    """Everything that the decisions of a batch need, in a constant number of queries."""
+    store, since = desk.store, now - timedelta(days=desk.history_days)
+    borrower_ids = list(dict.fromkeys(record.borrower_id for record in records))
+    loaded = await store.load_facts(tx, borrower_ids, now=now, since=since)
+    points = (usable_point(record.message, profiles[record.borrower_id]) for record in records)
+    number_keys = list(dict.fromkeys(point.number_key for point in points if point is not None))
+    asked = {(r.borrower_id, r.message.approval.decision_id) for r in records if r.message.approval is not None}
+    stops = await store.stops(tx)
+    return _Board(
+        facts={
+            borrower_id: facts_of(
+                borrower_id,
+                profile=profiles[borrower_id],
+                loaded=loaded.get(borrower_id, EMPTY_FACTS),
+                stops=stops,
+                lag_seconds=lag,
+            )
+            for borrower_id in borrower_ids
+        },
+        profiles=profiles,
+        numbers=await store.load_numbers(tx, number_keys, now=now, since=since),
+        reviews=await store.approvals(tx, asked),
+        priors=await store.prior_permits(tx, [(r.borrower_id, r.message.attempt_id) for r in records]),
+    )
+
+
+def _decide_one(
+    record: Submission, board: _Board, rows: _Rows, *, desk: Desk, sequences: Sequences, now: datetime
+) -> StoredDecision:
+    message = record.message
+    attempt = attempt_of(message, _situation(message, board, desk))
+    facts = board.facts[message.borrower_id]
+    asked = _with_number(facts, attempt, board)
+    policy = desk.policies.resolve(facts.region, facts.zones)
+    decision = decide(attempt, asked, policy, now)
+    told = decision_message(record, decision, sequences.next(message.borrower_id), now)
+    evidence = desk.evidence_of(attempt, asked, policy, now, decision)
+    rows.decisions.append(decision_values(attempt, decision, told, evidence))
+    rows.tally[VERDICTS[type(decision)], deciding_rule(decision) or "none"] += 1
+    if isinstance(decision, Allowed):
+        _reserve(record, attempt, decision, board, now)
+        rows.permits.append(permit_values(record, attempt, decision, told))
+        rows.contacts.append(reserved_values(attempt, now))
+    return StoredDecision(message=told, revocation=None)
+
+
+def _situation(message: AttemptSubmittedV1, board: _Board, desk: Desk) -> Situation:
+    prior = board.priors.get((message.borrower_id, message.attempt_id))
+    history = board.facts[message.borrower_id].history
+    approval = message.approval
+    return Situation(
+        point=usable_point(message, board.profiles[message.borrower_id]),
+        provider=desk.providers.get(message.channel),
+        review=None if approval is None else board.reviews.get((message.borrower_id, approval.decision_id)),
+        prior=prior,
+        contact=None if prior is None else next((c for c in history if c.contact_id == message.attempt_id), None),
+    )
+
+
+def _with_number(facts: Facts, attempt: Attempt, board: _Board) -> Facts:
+    """The facts with what other borrowers' contacts and refusals left under the attempt's number."""
+    number_key = attempt.number_key
+    if number_key is None:
+        return facts
+    kept = board.numbers.get(number_key, NO_NUMBER_FACTS)
+    given = board.given_on.get(number_key, ())
+    contacts = [contact for borrower_id, contact in (*given, *kept.contacts) if borrower_id != facts.borrower_id]
+    refused = tuple(opt_out for borrower_id, opt_out in kept.suppressions if borrower_id != facts.borrower_id)
+    if not contacts and not refused:
+        return facts
+    contacts.sort(key=_newest_first)
+    opt_outs: tuple[OptOut, ...] = (*facts.opt_outs, *refused)
+    return msgspec.structs.replace(facts, number_contacts=tuple(contacts), opt_outs=opt_outs)
+
+
+def _newest_first(contact: PastContact) -> tuple[float, str]:
+    return (-contact.at.timestamp(), contact.contact_id)
+
+
+def _reserve(record: Submission, attempt: Attempt, allowed: Allowed, board: _Board, now: datetime) -> None:
+    """Let the next attempts of the batch see the slot that this one took."""
+    borrower_id = attempt.borrower_id
+    contact = reservation_of(attempt, now)
+    assert allowed.permit_expires_at <= record.message.expires_at, "a permit ends inside its attempt"
+    board.facts[borrower_id] = board.facts[borrower_id].after(contact)
+    if attempt.number_key is not None:
+        board.given_on.setdefault(attempt.number_key, []).append((borrower_id, contact))
+    board.priors[borrower_id, attempt.attempt_id] = PriorPermit(
+        end_rank=0, end_reason=None, expires_at=allowed.permit_expires_at
+    )
+
+
+def _answers(record: Submission, stored: StoredDecision) -> list[Outgoing]:
+    told = stored.message
+    answers = [Outgoing(message=told, ce_id=told.decision_id, ce_time=told.decided_at, cause=record)]
+    if stored.revocation is not None:
+        revoked = stored.revocation
+        answers.append(Outgoing(message=revoked, ce_id=revoked.revocation_id, ce_time=revoked.revoked_at, cause=record))
+    return answers
+
+
+__all__ = ["Decision", "Desk", "decide_submissions", "key_of"]

@@ -1,0 +1,422 @@
+"""What each event says about a borrower, as rows whose merge gives the same state in any order, any number of times.
+
+A contact's marks only rise: the highest submission that was permitted, the highest whose permit ended unused, and the
+proof that it was made. It counts while it is proved, or permitted later than ended. Personal data stays out: of a
+number only its keyed hash and its zones are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from compliance_gate.ports import ContactPointFacts, FactRow, FactRows, Numbers, OrderKey, Profile
+from shared.contracts import (
+    BalanceChangedV1,
+    BorrowerUpdatedV1,
+    ConsentChangedV1,
+    ContactMadeV1,
+    ContactNotMadeV1,
+    ContactPoint,
+    ContactProgressedV1,
+    ContactResult,
+    ContactUnknownV1,
+    ExternalContactMadeV1,
+    HeldReviewedV1,
+    LoanClosedV1,
+    PaymentPostedV1,
+    PaymentReceivedV1,
+    PaymentReversedV1,
+    PaymentUnpostedV1,
+    ReplyReceivedV1,
+    RestrictionChangedV1,
+    StopLiftedV1,
+    StopOrderedV1,
+)
+from shared.contracts.types import Message
+from shared.kafka.records import Received
+
+RESERVED, UNKNOWN, MADE, BY_OTHERS = 0, 1, 2, 3
+"""How sure it is that a contact was made."""
+OPEN, ENDED_UNUSED, ENDED_UNKNOWN, ENDED_MADE = 0, 1, 2, 3
+"""A permit's end; it only rises."""
+
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for the instant of a contact that was not made."""
+
+RESULTS_RISING: Final[tuple[ContactResult, ...]] = (
+    "sent",
+    "failed",
+    "not_in_service",
+    "busy",
+    "no_answer",
+    "delivered",
+    "dropped",
+    "voicemail",
+    "replied",
+    "conversation",
+    "wrong_person",
+)
+"""Of two results of one contact the later one here holds: the one that more rules count."""
+_RANK: Final = {result: rank for rank, result in enumerate(RESULTS_RISING, start=1)}
+
+FACT_TYPES: Final[tuple[type[Message], ...]] = (
+    StopOrderedV1,
+    StopLiftedV1,
+    HeldReviewedV1,
+    BorrowerUpdatedV1,
+    ConsentChangedV1,
+    RestrictionChangedV1,
+    ExternalContactMadeV1,
+    LoanClosedV1,
+    PaymentReceivedV1,
+    PaymentReversedV1,
+    PaymentPostedV1,
+    PaymentUnpostedV1,
+    BalanceChangedV1,
+    ReplyReceivedV1,
+    ContactMadeV1,
+    ContactNotMadeV1,
+    ContactUnknownV1,
+    ContactProgressedV1,
+)
+"""Every type that says something about a borrower."""
+
+
+def project(records: Iterable[Received[Any]], numbers: Numbers) -> FactRows:
+    """The rows that `records` say; they may be merged in any order."""
+    rows = FactRows()
+    for record in records:
+        _PROJECTIONS[type(record.message)](rows, record, numbers)
+    return rows
+
+
+def contact_values(borrower_id: str, contact_id: str, **changed: Any) -> dict[str, Any]:
+    """A row of `contact` with what is told of it; what isn't told yields to what is."""
+    return {
+        "borrower_id": borrower_id,
+        "contact_id": contact_id,
+        "at": NEVER,
+        "channel": "",
+        "direction": "outbound",
+        "party": "",
+        "purpose": "",
+        "made_by": "lender",
+        "loans": [],
+        "discussed": None,
+        "contact_point_id": None,
+        "number_key": None,
+        "reply_to": None,
+        "reserved_submission": 0,
+        "ended_submission": 0,
+        "proof": RESERVED,
+        "result": None,
+        "result_rank": 0,
+        **changed,
+    }
+
+
+def profile_of(message: BorrowerUpdatedV1, numbers: Numbers) -> Profile:
+    """The profile without its numbers. Zones: those told, and those that each active number of the borrower's shows."""
+    points = tuple(_point(point, numbers) for point in message.contact_points)
+    shown = (zone for point in points if point.active and point.holder == "borrower" for zone in point.zones)
+    return Profile(region=message.region, zones=tuple(sorted({*message.zones, *shown})), points=points)
+
+
+def _point(point: ContactPoint, numbers: Numbers) -> ContactPointFacts:
+    return ContactPointFacts(
+        contact_point_id=point.contact_point_id,
+        kind=point.kind,
+        holder=point.holder,
+        number_key=numbers.key(point.value),
+        zones=() if point.kind == "email" else numbers.zones(point.value),
+        active=point.active,
+    )
+
+
+def _fact(record: Received[Any], fact_id: str, values: dict[str, Any], order_key: OrderKey | None = None) -> FactRow:
+    return FactRow(key=(record.borrower_id, fact_id), order_key=order_key or record.order_key, values=values)
+
+
+def _borrower_updated(rows: FactRows, record: Received[BorrowerUpdatedV1], numbers: Numbers) -> None:
+    profile = profile_of(record.message, numbers)
+    rows.profiles.append(_fact(record, "", {"profile": profile}))
+    rows.number_holders.extend(
+        {
+            "number_key": point.number_key,
+            "borrower_id": record.borrower_id,
+            "contact_point_id": point.contact_point_id,
+            "last_at": record.ce_time,
+        }
+        for point in profile.points
+    )
+
+
+def _consent_changed(rows: FactRows, record: Received[ConsentChangedV1], _: Numbers) -> None:
+    message = record.message
+    values = _consent_values(
+        kind=message.kind,
+        in_force=message.in_force,
+        since=message.effective_from,
+        until=message.effective_until,
+        channel=message.channel,
+        contact_point_id=message.contact_point_id,
+        loans=list(message.loans or ()),
+        days=list(message.days or ()),
+        start_minute=_minute(message.start),
+        end_minute=_minute(message.end),
+        place=message.place,
+    )
+    rows.consents.append(_fact(record, message.consent_id, values))
+
+
+def _consent_values(**given: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {
+        "in_force": True,
+        "until": None,
+        "channel": None,
+        "contact_point_id": None,
+        "loans": [],
+        "days": [],
+    }
+    return {**empty, "start_minute": None, "end_minute": None, "place": None, **given}
+
+
+def _minute(local_time: str | None) -> int | None:
+    if local_time is None:
+        return None
+    hours, minutes = local_time.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _restriction_changed(rows: FactRows, record: Received[RestrictionChangedV1], _: Numbers) -> None:
+    message = record.message
+    values = {
+        "kind": message.kind,
+        "active": message.active,
+        "since": message.effective_from,
+        "until": message.effective_until,
+        "loans": list(message.loans or ()),
+    }
+    rows.restrictions.append(_fact(record, message.restriction_id, values))
+
+
+def _external_contact(rows: FactRows, record: Received[ExternalContactMadeV1], _: Numbers) -> None:
+    message = record.message
+    contact_id = f"external:{message.contact_id}"  # the lender's ids are not ours to trust
+    values = contact_values(
+        record.borrower_id,
+        contact_id,
+        at=message.made_at,
+        channel=message.channel,
+        direction=message.direction,
+        party=message.party,
+        purpose="demand",
+        made_by=message.made_by,
+        loans=list(message.loans),
+        discussed=None if message.discussed is None else list(message.discussed),
+        contact_point_id=message.contact_point_id,
+        proof=BY_OTHERS,
+        result=message.result,
+        result_rank=_RANK[message.result],
+    )
+    rows.external_contacts.append(_fact(record, contact_id, values))
+
+
+def _loan_closed(rows: FactRows, record: Received[LoanClosedV1], _: Numbers) -> None:
+    rows.closures.append((record.borrower_id, record.message.loan_id))
+
+
+def _payment(rows: FactRows, record: Received[Any], mark: str) -> None:
+    marks = dict.fromkeys(("received", "reversed", "posted", "unposted"), False)
+    message = record.message
+    rows.payments.append(
+        {
+            "borrower_id": record.borrower_id,
+            "payment_id": message.payment_id,
+            "loan_id": message.loan_id,
+            **marks,
+            mark: True,
+        }
+    )
+
+
+def _balance_changed(rows: FactRows, record: Received[BalanceChangedV1], _: Numbers) -> None:
+    message = record.message
+    rows.balances.append(
+        {
+            "borrower_id": record.borrower_id,
+            "loan_id": message.loan_id,
+            "currency": message.currency,
+            "overdue_minor": message.overdue.total_minor,
+            "outstanding_minor": message.outstanding.total_minor,
+            "balance_version": message.balance_version,
+            "closed_in_book": message.closed,
+        }
+    )
+
+
+def _reply_received(rows: FactRows, record: Received[ReplyReceivedV1], _: Numbers) -> None:
+    message = record.message
+    result: ContactResult = "replied" if message.channel != "voice" else "conversation"
+    if message.intent == "wrong_person":
+        result = "wrong_person"
+    values = contact_values(
+        record.borrower_id,
+        message.reply_id,
+        at=message.received_at,
+        channel=message.channel,
+        direction="inbound",
+        party="borrower",
+        purpose="reply",
+        loans=list(message.loans),
+        contact_point_id=message.contact_point_id,
+        proof=BY_OTHERS,
+        result=result,
+        result_rank=_RANK[result],
+    )
+    rows.contacts.append(values)
+    match message.intent:
+        case "stop":
+            _stop_said(rows, record)
+        case "wrong_person":
+            _wrong_person_said(rows, record)
+        case "dispute" | "distress":
+            _trouble_said(rows, record)
+        case "promise" | "paid_already" | "call_back" | "other":
+            pass
+
+
+def _stop_said(rows: FactRows, record: Received[ReplyReceivedV1]) -> None:
+    """The whole channel for this borrower; the number on that channel for everybody who has it."""
+    message = record.message
+    opt_out = _consent_values(kind="opt_out", since=message.received_at, channel=message.channel)
+    rows.consents.append(_fact(record, f"reply:{message.reply_id}", opt_out))
+    if message.contact_point_id is not None:
+        on_number = {**opt_out, "contact_point_id": message.contact_point_id}
+        rows.consents.append(_fact(record, f"reply-number:{message.reply_id}", on_number))
+
+
+def _wrong_person_said(rows: FactRows, record: Received[ReplyReceivedV1]) -> None:
+    """That number is not used for this borrower again; others who have it may be met there."""
+    message = record.message
+    for channel in ("sms", "voice"):
+        values = _consent_values(
+            kind="wrong_number",
+            since=message.received_at,
+            channel=channel,
+            contact_point_id=message.contact_point_id,
+        )
+        rows.consents.append(_fact(record, f"reply-{channel}:{message.reply_id}", values))
+
+
+def _trouble_said(rows: FactRows, record: Received[ReplyReceivedV1]) -> None:
+    message = record.message
+    values = {
+        "kind": "dispute" if message.intent == "dispute" else "vulnerable",
+        "active": True,
+        "since": message.received_at,
+        "until": None,
+        "loans": list(message.loans) if message.intent == "dispute" else [],
+    }
+    rows.restrictions.append(_fact(record, f"reply:{message.reply_id}", values))
+
+
+def _permit_end(
+    rows: FactRows, record: Received[Any], *, end_rank: int, reason: str | None, contact: dict[str, Any]
+) -> None:
+    message = record.message
+    rows.permit_ends.append(
+        {
+            "borrower_id": record.borrower_id,
+            "attempt_id": message.attempt_id,
+            "submission_number": message.submission_number,
+            "end_rank": end_rank,
+            "end_reason": reason,
+        }
+    )
+    rows.contacts.append(_attempt_contact(record, **contact))
+
+
+def _attempt_contact(record: Received[Any], **known: Any) -> dict[str, Any]:
+    message = record.message
+    return contact_values(
+        record.borrower_id,
+        message.attempt_id,
+        channel=message.channel,
+        loans=list(message.loans),
+        contact_point_id=message.contact_point_id,
+        **known,
+    )
+
+
+def _contact_made(rows: FactRows, record: Received[ContactMadeV1], _: Numbers) -> None:
+    made = {"at": record.message.made_at, "proof": MADE}
+    _permit_end(rows, record, end_rank=ENDED_MADE, reason=None, contact=made)
+
+
+def _contact_unknown(rows: FactRows, record: Received[ContactUnknownV1], _: Numbers) -> None:
+    unknown = {"at": record.message.sent_at, "proof": UNKNOWN}
+    _permit_end(rows, record, end_rank=ENDED_UNKNOWN, reason=None, contact=unknown)
+
+
+def _contact_not_made(rows: FactRows, record: Received[ContactNotMadeV1], _: Numbers) -> None:
+    ended = {"ended_submission": record.message.submission_number}
+    _permit_end(rows, record, end_rank=ENDED_UNUSED, reason=record.message.reason, contact=ended)
+
+
+def _contact_progressed(rows: FactRows, record: Received[ContactProgressedV1], _: Numbers) -> None:
+    message = record.message
+    rank = _RANK[message.result]
+    rows.contacts.append(
+        _attempt_contact(record, at=message.made_at, proof=MADE, result=message.result, result_rank=rank)
+    )
+
+
+def _held_reviewed(rows: FactRows, record: Received[HeldReviewedV1], _: Numbers) -> None:
+    message = record.message
+    values = {
+        "attempt_id": message.attempt_id,
+        "submission_number": message.submission_number,
+        "approved": message.approved,
+        "reviewed_by": message.reviewed_by,
+        "reason": message.reason,
+        "reviewed_at": message.reviewed_at,
+    }
+    rows.reviews.append(_fact(record, message.decision_id, values))
+
+
+def _stop_changed(rows: FactRows, record: Received[Any], _: Numbers) -> None:
+    message = record.message
+    values = {
+        "kind": message.kind,
+        "value": message.value,
+        "in_force": isinstance(message, StopOrderedV1),
+        "reason": message.reason,
+    }
+    rows.stops.append(_fact(record, message.stop_id, values))
+
+
+Projection = Callable[[FactRows, Received[Any], Numbers], None]
+
+_PROJECTIONS: Final[dict[type[Message], Projection]] = {
+    BorrowerUpdatedV1: _borrower_updated,
+    ConsentChangedV1: _consent_changed,
+    RestrictionChangedV1: _restriction_changed,
+    ExternalContactMadeV1: _external_contact,
+    LoanClosedV1: _loan_closed,
+    PaymentReceivedV1: lambda rows, record, _: _payment(rows, record, "received"),
+    PaymentReversedV1: lambda rows, record, _: _payment(rows, record, "reversed"),
+    PaymentPostedV1: lambda rows, record, _: _payment(rows, record, "posted"),
+    PaymentUnpostedV1: lambda rows, record, _: _payment(rows, record, "unposted"),
+    BalanceChangedV1: _balance_changed,
+    ReplyReceivedV1: _reply_received,
+    ContactMadeV1: _contact_made,
+    ContactNotMadeV1: _contact_not_made,
+    ContactUnknownV1: _contact_unknown,
+    ContactProgressedV1: _contact_progressed,
+    HeldReviewedV1: _held_reviewed,
+    StopOrderedV1: _stop_changed,
+    StopLiftedV1: _stop_changed,
+}

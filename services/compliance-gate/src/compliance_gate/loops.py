@@ -1,0 +1,156 @@
+"""Work at its own pace: operators' stops are swept over open permits, and permits without an end are counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from compliance_gate import metrics
+from compliance_gate.domain import Stop
+from compliance_gate.handlers.revocations import revocation_message
+from compliance_gate.handlers.sequences import Sequences
+from compliance_gate.ports import GateStore, OpenPermit, PermitWatchStore, StopSweepStore, Tx
+from shared import ids
+from shared.clock import Clock
+from shared.contracts import PermitRevokedV1, RevocationScope
+from shared.kafka.records import Outgoing
+
+SWEEP_BORROWERS_MAX: Final = 500
+log = structlog.get_logger()
+
+
+class SweepStore(GateStore, StopSweepStore, Protocol):
+    """The sweep locks and revokes as the handler does."""
+
+
+class Pacer:
+    """Lets something through when it is called for, else once in `seconds` of wall time.
+
+    In virtual time loops are woken at every tick; without it each of those would ask the database.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._called = True
+        self._last = 0.0
+
+    def call(self) -> None:
+        """Let the next one through."""
+        self._called = True
+
+    def passes(self) -> bool:
+        """Whether it is time."""
+        now = time.monotonic()
+        if not self._called and now - self._last < self._seconds:
+            return False
+        self._called, self._last = False, now
+        return True
+
+
+class StopSweep:
+    """Ends the open permits inside the scope of every stop in force, a bounded number of borrowers at a time.
+
+    What is to be done follows from the rows alone, so a crash, a second replica and a permit that was given while a
+    stop was being stored need no care.
+    """
+
+    name: Final = "stops"
+
+    def __init__(self, store: SweepStore, clock: Clock, *, on_published: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_published = on_published
+        self.pacer = Pacer(1.0)
+
+    async def run_once(self) -> int:
+        """Revoke for up to `SWEEP_BORROWERS_MAX` borrowers; the number of revocations."""
+        if not self.pacer.passes():
+            return 0
+        async with self._store.begin() as tx:
+            stops = await self._store.stops(tx)
+            borrower_ids = await self._store.borrowers_to_stop(tx, stops, limit=SWEEP_BORROWERS_MAX) if stops else []
+            revocations = await self._revoke(tx, stops, borrower_ids) if borrower_ids else 0
+        if revocations:
+            self.pacer.call()
+            self._on_published()
+            log.info("stops.swept", revocations=revocations)
+        return revocations
+
+    async def _revoke(self, tx: Tx, stops: tuple[Stop, ...], borrower_ids: list[str]) -> int:
+        locked = await self._store.lock_borrowers(tx, borrower_ids)
+        sequences = Sequences({borrower_id: row.sequence for borrower_id, row in locked.items()})
+        left = await self._store.open_permits(tx, borrower_ids)
+        revoked = []
+        for stop in stops:
+            for borrower_id in borrower_ids:
+                covered = [permit for permit in left if permit.borrower_id == borrower_id and _covers(stop, permit)]
+                if covered:
+                    left = [permit for permit in left if permit not in covered]
+                    number = sequences.next(borrower_id)
+                    revoked.append((_outgoing(stop, covered, number, self._clock.now()), covered))
+        await self._store.record_revocations(tx, revoked)
+        await self._store.save_sequences(tx, sequences.changed)
+        await self._store.publish(tx, [outgoing for outgoing, _ in revoked])
+        metrics.REVOCATIONS.labels("stop").inc(len(revoked))
+        return len(revoked)
+
+
+def _covers(stop: Stop, permit: OpenPermit) -> bool:
+    match stop.scope:
+        case "all":
+            return True
+        case "channel":
+            return stop.value == permit.channel
+        case "provider":
+            return stop.value == permit.provider
+        case "strategy":
+            return stop.value == permit.strategy
+        case "borrower":
+            return stop.value == permit.borrower_id
+
+
+def _outgoing(stop: Stop, covered: list[OpenPermit], sequence: int, now: datetime) -> Outgoing:
+    borrower_id = covered[0].borrower_id
+    revocation_id = ids.derive("revocation", borrower_id, "stop", covered[0].decision_id)
+    message: PermitRevokedV1 = revocation_message(
+        borrower_id, revocation_id, sequence, _scope(stop), "stop", now, covered
+    )
+    return Outgoing(message=message, ce_id=revocation_id, ce_time=now)
+
+
+def _scope(stop: Stop) -> RevocationScope:
+    match stop.scope:
+        case "channel":
+            return RevocationScope(channel=stop.value)  # type: ignore[arg-type]
+        case "provider":
+            return RevocationScope(provider=stop.value)
+        case "strategy":
+            return RevocationScope(strategy=stop.value)
+        case "all" | "borrower":
+            return RevocationScope()
+
+
+class PermitWatch:
+    """Counts permits without an end: one that is over for long is an alert, and its slots stay counted."""
+
+    name: Final = "permits"
+
+    def __init__(self, store: PermitWatchStore, clock: Clock, *, overdue: timedelta) -> None:
+        self._store = store
+        self._clock = clock
+        self._overdue = overdue
+        self._pacer = Pacer(5.0)
+
+    async def run_once(self) -> int:
+        """Set the gauges; never has items."""
+        if self._pacer.passes():
+            counts = await self._store.permit_counts(ended_before=self._clock.now() - self._overdue)
+            metrics.PERMITS_OPEN.set(counts.open)
+            metrics.PERMITS_OVERDUE.set(counts.overdue)
+            if counts.overdue:
+                log.warning("permits.overdue", permits=counts.overdue)
+        return 0
