@@ -9,7 +9,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-commands = typer.Typer(help="Audit the files that a run left, without asking any service.", invoke_without_command=True)
+commands = typer.Typer(
+    help="Audit the files that a run left, without asking any service.",
+    invoke_without_command=True,
+    context_settings={"allow_interspersed_args": True},
+)
 SHOWN_MAX = 20
 
 
