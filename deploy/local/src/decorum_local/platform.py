@@ -174,8 +174,8 @@ class LocalPlatform:
         self.kafka.start_broker(broker)
 
     def kill_postgres(self) -> None:
-        """End PostgreSQL's first process with SIGKILL; its backends notice and end by themselves."""
-        self.postgres.process.kill()
+        """End PostgreSQL with SIGKILL."""
+        self.postgres.kill()
 
     def start_postgres(self) -> None:
         """Start a killed PostgreSQL again and wait until it has recovered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -14,6 +15,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from decorum_local.loopback import HOST, free_port
 from decorum_local.supervisor import ChildProcess, Command, ServerError, Supervisor
@@ -103,6 +106,17 @@ class PostgresServer:
             )
         )
         self._process.wait_ready(self._is_ready, timeout_seconds=START_TIMEOUT_SECONDS)
+
+    def kill(self) -> None:
+        """End every process of the server with SIGKILL: a backend left over would be in the way of the next start."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        for child in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        _, left = psutil.wait_procs(family, timeout=STOP_TIMEOUT_SECONDS)
+        if left:
+            raise ServerError(f"processes of PostgreSQL are left: {[child.pid for child in left]}")
 
     def stop(self, *, keep_data: bool) -> None:
         """Shut down fast (open transactions are rolled back), or at once if the data is not kept.
