@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from functools import lru_cache
+from typing import Any, Final
 
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
 
 from shared.errors import Transient
 from shared.kafka.records import WireMessage
 
-MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+BATCH_BYTES_MAX: Final = 512 * 1024
+PUBLISH_TIMEOUT_SECONDS: Final = 30.0
+"""Stays below the consumer's `RETRY_SECONDS_MAX` and below `idle_in_transaction_session_timeout` of the databases."""
+STOP_TIMEOUT_SECONDS: Final = 5.0
+Partition = tuple[str, int]
+log = structlog.get_logger()
 
 
 class Publisher:
-    """Publishes batches and awaits their acknowledgement; remembers how far it has published, per partition."""
+    """Publishes batches and awaits their acknowledgement; remembers how far it has published, per partition.
+
+    Messages are put into Kafka's own batches here, one for each partition: a fraction of the work of a future for each
+    message. The partition is the one that every other Kafka client chooses for the same key.
+    """
 
     def __init__(self, *, bootstrap_servers: str, client_id: str) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
+        self._reconnecting = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
         self.published: dict[str, int] = {}
         """Next offset after the last record that this process published, by `topic-partition`."""
 
@@ -32,7 +48,7 @@ class Publisher:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
-            max_batch_size=512 * 1024,
+            max_batch_size=BATCH_BYTES_MAX,
             max_request_size=MESSAGE_BYTES_MAX,
             request_timeout_ms=20_000,
             retry_backoff_ms=50,
@@ -45,10 +61,12 @@ class Publisher:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Flush and disconnect."""
+        """Flush and disconnect, bounded."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            await producer.stop()
+            await _let_go(producer)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
 
     async def publish(self, messages: Sequence[WireMessage]) -> None:
         """Publish all of `messages`, in order per key, and wait for every acknowledgement.
@@ -58,14 +76,77 @@ class Publisher:
         """
         if not messages:
             return
-        if self._producer is None:
+        producer = self._producer
+        if producer is None:
             raise Transient("the producer is not connected")
         try:
-            futures = [
-                await self._producer.send(m.topic, value=m.value, key=m.key, headers=list(m.headers)) for m in messages
-            ]
-            for metadata in await asyncio.gather(*futures):
-                partition = f"{metadata.topic}-{metadata.partition}"
-                self.published[partition] = max(self.published.get(partition, 0), metadata.offset + 1)
-        except KafkaError as error:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
+                await self._publish(producer, messages)
+        except (KafkaError, TimeoutError) as error:
+            await self._replace(producer)
             raise Transient(f"publishing failed: {type(error).__name__}") from error
+
+    async def _publish(self, producer: AIOKafkaProducer, messages: Sequence[WireMessage]) -> None:
+        partitions = {topic: sorted(await producer.partitions_for(topic)) for topic in {m.topic for m in messages}}
+        open_batches: dict[Partition, Any] = {}
+        sent: list[tuple[Awaitable[Any], int]] = []
+
+        async def send(partition: Partition) -> None:
+            batch = open_batches.pop(partition)
+            batch.close()
+            future = await producer.send_batch(batch, partition[0], partition=partition[1])
+            sent.append((future, batch.record_count()))
+
+        for message in messages:
+            choices = partitions[message.topic]
+            partition = (message.topic, choices[_hash(message.key) % len(choices)])
+            batch = open_batches.get(partition)
+            if batch is None:
+                batch = open_batches[partition] = producer.create_batch()
+            elif _append(batch, message):
+                continue
+            else:
+                await send(partition)
+                batch = open_batches[partition] = producer.create_batch()
+            # The first message of a batch is taken whatever its size.
+            assert _append(batch, message), "an empty batch takes any message"
+        for partition in tuple(open_batches):
+            await send(partition)
+        acknowledged = await asyncio.gather(*(future for future, _ in sent), return_exceptions=True)
+        for metadata, (_, count) in zip(acknowledged, sent, strict=True):
+            if isinstance(metadata, BaseException):
+                raise metadata
+            name = f"{metadata.topic}-{metadata.partition}"
+            self.published[name] = max(self.published.get(name, 0), metadata.offset + count)
+
+    async def _replace(self, failed: AIOKafkaProducer) -> None:
+        """Go on with a new producer: after a failure the old one's sequence may have a hole that no broker accepts."""
+        async with self._reconnecting:
+            if self._producer is not failed:
+                return
+            task = asyncio.create_task(_let_go(failed))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+            try:
+                await self.start()
+            except (KafkaError, TimeoutError, OSError) as error:
+                # The failed one stays in its place, so that the next attempt comes here again.
+                log.warning("producer.not_replaced", error=type(error).__name__)
+
+
+def _append(batch: Any, message: WireMessage) -> bool:
+    added = batch.append(key=message.key, value=message.value, timestamp=None, headers=list(message.headers))
+    return added is not None
+
+
+@lru_cache(maxsize=65_536)
+def _hash(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+async def _let_go(producer: AIOKafkaProducer) -> None:
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+            await producer.stop()
+    except (KafkaError, TimeoutError) as error:
+        log.warning("producer.not_flushed", error=type(error).__name__)
