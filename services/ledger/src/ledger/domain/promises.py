@@ -115,7 +115,7 @@ def settle(promises: Sequence[Promise], payments: Sequence[PaidAmount], now: dat
     changed = []
     for currency in sorted({promise.currency for promise in promises}):
         ordered = sorted((p for p in promises if p.currency == currency), key=lambda p: (p.promised_at, p.reply_id))
-        paid = sorted((p for p in payments if p.currency == currency), key=lambda p: p.at)
+        paid = sorted((p for p in payments if p.currency == currency), key=lambda p: (p.at, p.amount_minor))
         for promise, newer in zip(ordered, [*ordered[1:], None], strict=True):
             settled = _settled(promise, newer, paid, now)
             if settled != promise:
@@ -125,6 +125,9 @@ def settle(promises: Sequence[Promise], payments: Sequence[PaidAmount], now: dat
 
 def _settled(promise: Promise, newer: Promise | None, paid: Sequence[PaidAmount], now: datetime) -> Promise:
     replaced_at = newer.promised_at if newer is not None and newer.promised_at <= promise.grace_ends_at else None
+    if newer is not None:
+        # Clocks differ: what was said at an instant is proof that the instant has come.
+        now = max(now, newer.promised_at)
     total = 0
     for payment in paid:
         in_time = promise.promised_at <= payment.at <= promise.grace_ends_at
