@@ -20,8 +20,6 @@ from shared.postgres.rows import Row, Upsert, insert_rows, lock_borrowers, updat
 
 ATTEMPTS_KEPT_IN_VIEW: Final = timedelta(days=60)
 """Attempts that expired longer ago can't touch a plan: a step is planned only before its own expiry."""
-_places: Final = msgspec.json.Decoder(tuple[ContactPlace, ...])
-_approval: Final = msgspec.json.Decoder(Approval)
 
 
 def _names(table: sa.Table) -> tuple[str, ...]:
@@ -176,7 +174,7 @@ def _person(row: Row) -> Person | None:
         language=row.language,
         region=row.region,
         zones=tuple(row.zones),
-        contact_places=_places.decode(row.contact_places),
+        contact_places=msgspec.convert(row.contact_places, tuple[ContactPlace, ...]),
     )
 
 
@@ -247,7 +245,7 @@ def _attempt(row: Any) -> Attempt:
     values: dict[str, Any] = dict(zip(_ATTEMPT_FIELDS, row[1:], strict=True))
     values["attempt_id"] = str(values["attempt_id"])
     if values["approval"] is not None:
-        values["approval"] = _approval.decode(values["approval"])
+        values["approval"] = msgspec.convert(values["approval"], Approval)
     return Attempt(**values)
 
 
