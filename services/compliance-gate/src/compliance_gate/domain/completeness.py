@@ -24,6 +24,7 @@ PLATFORM_RULES: dict[str, tuple[str, str]] = {
     "platform.stop": ("no stop is in force", "没有停止指令"),
     "platform.policy": ("a policy pack is in force for the borrower", "有适用于该借款人的规则包"),
     "platform.calendar": ("an official calendar covers the date", "官方日历覆盖该日期"),
+    "platform.party": ("a rule in force speaks of contacts with other persons", "有规则允许联系借款人以外的人"),
     "platform.permit": ("a permit would last", "许可仍有有效时间"),
     "platform.horizon": ("there is a legal time within reach", "可预见的时间内有合法时段"),
 }
@@ -45,8 +46,8 @@ def judge_facts(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> 
         missing = "number"
     if missing is None:
         return None
-    until = now + timedelta(minutes=terms.missing_facts_retry_minutes)
-    return Ruling(rule_id="platform.facts", result="deferred", facts=(("missing", missing),), until=until)
+    found = (("missing", missing),)
+    return Ruling(rule_id="platform.facts", result="deferred", facts=found, until=_ask_again(terms, now))
 
 
 def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> list[Ruling]:
@@ -56,7 +57,6 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
     """
     if attempt.purpose in ("reply", "opt_out_confirmation") and not attempt.amounts:
         return []
-    retry = timedelta(minutes=terms.missing_facts_retry_minutes)
     overdue = outstanding = 0
     closed: list[str] = []
     spoken: list[Ruling] = []
@@ -64,7 +64,7 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
         loan = _loan(facts, loan_id)
         if loan is None:
             found: Found = (("missing", "balance"), ("loan", loan_id))
-            return [Ruling(rule_id="platform.facts", result="deferred", facts=found, until=now + retry)]
+            return [Ruling(rule_id="platform.facts", result="deferred", facts=found, until=_ask_again(terms, now))]
         if loan.closed:
             closed.append(loan_id)
         else:
@@ -73,17 +73,21 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
         for amount in attempt.amounts:
             if amount.loan_id == loan_id and amount.balance_version != loan.balance_version:
                 found = (("loan", loan_id), ("said", str(amount.balance_version)), ("now", str(loan.balance_version)))
-                spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=now + retry))
+                spoken.append(
+                    Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=_ask_again(terms, now))
+                )
     due = outstanding if attempt.purpose == "reminder" else overdue
     if due <= 0 and attempt.loans and attempt.purpose in ("reminder", "demand"):
         spoken.append(Ruling(rule_id="platform.due", result="blocked", facts=(("due_minor", str(due)),)))
     elif closed:
         found = (("closed", ",".join(closed)),)
-        spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=now + retry))
+        spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=_ask_again(terms, now)))
     for payment in facts.unposted_payments:
         if payment.loan_id is None or payment.loan_id in attempt.loans:
             found = (("payment", payment.payment_id),)
-            spoken.append(Ruling(rule_id="platform.payment", result="deferred", facts=found, until=now + retry))
+            spoken.append(
+                Ruling(rule_id="platform.payment", result="deferred", facts=found, until=_ask_again(terms, now))
+            )
     return spoken
 
 
@@ -109,6 +113,10 @@ def judge_stops(attempt: Attempt, facts: Facts) -> Ruling | None:
         if _covers(stop, attempt):
             return Ruling(rule_id="platform.stop", result="blocked", facts=(("scope", stop.scope),))
     return None
+
+
+def _ask_again(terms: Terms, now: datetime) -> datetime:
+    return now + timedelta(minutes=terms.missing_facts_retry_minutes)
 
 
 def _loan(facts: Facts, loan_id: str) -> LoanFacts | None:

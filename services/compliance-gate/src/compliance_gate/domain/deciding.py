@@ -59,13 +59,17 @@ def opinion_at(attempt: Attempt, facts: Facts, policy: Policy, now: datetime) ->
     for slot in day.slots:
         if now < slot.end:
             break
-    expires = now + timedelta(minutes=plan.terms.permit_minutes_max)
+    expires = now + plan.permit_length
     if attempt.expires_at < expires:
         expires = attempt.expires_at
     if slot.midnight < expires:
         expires = slot.midnight
     counts = count_all(plan, slot, attempt, facts, now)
-    plain = not (facts.restrictions or facts.opt_outs or facts.inconveniences or plan.special) and attempt.place is None
+    plain = (
+        attempt.party == "borrower"
+        and not (facts.restrictions or facts.opt_outs or facts.inconveniences)
+        and attempt.place is None
+    )
     if plain and plan.wrong_numbers:
         plain = not _met_somebody_else(facts)
     if plain and counts is not None:
@@ -100,6 +104,8 @@ def _full_opinion(
         rulings.extend(judge_wrong_number(rule, attempt, facts, now) for rule in plan.wrong_numbers)
         rulings.extend(judge_place(rule, attempt) for rule in plan.places)
         rulings.extend(judge_party(rule, facts, plan.zones, now) for rule in plan.parties)
+        if attempt.party == "third_party" and not plan.parties:
+            rulings.append(Ruling(rule_id="platform.party", result="held", facts=(("party", attempt.party),)))
     rulings.extend(judge_caps(plan, counts, attempt, facts, now))
     rulings.extend(plan.not_applicable)
     if hours.window is not None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from compliance_gate.domain.calendars import Calendar
 from compliance_gate.domain.caps import counts_row, window_start
-from compliance_gate.domain.facts import Channel, PastContact
+from compliance_gate.domain.facts import Channel, Party, PastContact
 from compliance_gate.domain.legal_time import legal_windows
 from compliance_gate.domain.local_days import Interval, date_start, local_date, utc_midnight
 from compliance_gate.domain.rules import (
@@ -78,7 +78,8 @@ class Plan:
     cap_zones: tuple[tuple[str, ...], ...]
     loan_caps: int
     number_caps: int
-    special: bool
+    party: Party
+    permit_length: timedelta
     minute_caps: tuple[int, ...]
     margin: timedelta
     masks: dict[tuple[str | None, ...], int] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class Plan:
         rules: Iterable[Rule],
         *,
         channel: Channel,
+        party: Party,
         zones: tuple[str, ...],
         calendars: tuple[tuple[str, Calendar | None], ...],
         terms: Terms,
@@ -124,7 +126,8 @@ class Plan:
             cap_zones=tuple(cap.zones_of(zones) for cap in caps),
             loan_caps=sum(1 << bit for bit, cap in enumerate(caps) if cap.key == "loan"),
             number_caps=sum(1 << bit for bit, cap in enumerate(caps) if cap.key == "number"),
-            special=bool(_kind(rules, PartyRule)),
+            party=party,
+            permit_length=timedelta(minutes=terms.permit_minutes_max),
             minute_caps=tuple(bit for bit, cap in enumerate(caps) if cap.window.unit == "minutes"),
             margin=terms.margin(channel),
         )

@@ -115,6 +115,7 @@ class Policy:
         return Plan.of(
             rules,
             channel=channel,
+            party=party,
             zones=self.stack.zones,
             calendars=self.calendars,
             terms=self.terms,
