@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError
 
 POLL_TIMEOUT_MS: Final = 250
 """How long an idle poll waits; a record that arrives ends the wait at once."""
@@ -15,46 +17,82 @@ Batch = dict[TopicPartition, list[ConsumerRecord[Any, Any]]]
 
 
 class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publishes no types
-    """Gives records of `last_topics` only when every other assigned partition is read to its end.
+    """Gives records of `last_topics` only when every other partition is read up to where it ended at that moment.
 
-    `polled_at` (monotonic seconds) moves with each poll: the liveness of the consume loop itself.
+    The ends are those of the moment at which draining began, so that a steady stream of facts holds nothing up for
+    ever. A paused fact partition holds nothing up either, it only counts as lag. `polled_at` (monotonic seconds) moves
+    with each poll: the liveness of the consume loop itself.
     """
 
     def __init__(self, *args: Any, last_topics: Collection[str], **options: Any) -> None:
         super().__init__(*args, **options)
         self._last_topics = frozenset(last_topics)
-        self._behind_since: dict[TopicPartition, float] = {}
+        self._draining_to: dict[TopicPartition, int | None] | None = None
+        self._behind: dict[TopicPartition, tuple[int | None, float]] = {}
         self.polled_at = time.monotonic()
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Batch:
         """One poll, facts first. The caller's `timeout_ms` is replaced by `POLL_TIMEOUT_MS`."""
         self.polled_at = time.monotonic()
         poll: Callable[..., Awaitable[Batch]] = super().getmany
-        facts = [tp for tp in self.assignment() if tp.topic not in self._last_topics]
-        if not self._last_topics or not facts:
-            return await poll(timeout_ms=POLL_TIMEOUT_MS, max_records=max_records)
-        records = await poll(*facts, timeout_ms=0, max_records=max_records)
-        if records:
-            return records
-        if await self.behind(facts):
+        facts = self._facts()
+        if facts and self._last_topics and not await self._drained(facts):
             return await poll(*facts, timeout_ms=POLL_TIMEOUT_MS, max_records=max_records)
         return await poll(timeout_ms=POLL_TIMEOUT_MS, max_records=max_records)
 
-    async def behind(self, partitions: Collection[TopicPartition]) -> bool:
-        """Whether one of `partitions` has records that were not polled yet, as far as the last fetch knew."""
-        now = time.monotonic()
-        behind = False
-        for tp in partitions:
-            highwater = self.highwater(tp)
-            if highwater is not None and highwater > await self.position(tp):
-                self._behind_since.setdefault(tp, now)
-                behind = True
-            else:
-                self._behind_since.pop(tp, None)
-        return behind
-
     def facts_lag_seconds(self) -> float:
-        """For how long the fact partition that is behind the longest has been behind."""
+        """For how many whole seconds some fact partition may have had records that were not polled; 0 when idle.
+
+        Counts since an end was seen that isn't reached yet, since a partition was paused, and since a broker last
+        told where a partition ends, whichever is the longest ago.
+        """
+        now, now_ms = time.monotonic(), time.time() * 1000
+        lag = 0.0
+        for tp in self._facts():
+            told_at = self.last_poll_timestamp(tp)
+            behind = self._behind.get(tp)
+            lag = max(lag, now - behind[1] if behind else 0.0, (now_ms - told_at) / 1000 if told_at else 0.0)
+        return float(int(lag))
+
+    def _facts(self) -> list[TopicPartition]:
+        return [tp for tp in self.assignment() if tp.topic not in self._last_topics]
+
+    def _end(self, tp: TopicPartition) -> int | None:
+        """The offset after the last record that can be read now; records of open transactions can't."""
+        stable: int | None = self.last_stable_offset(tp)
+        highwater: int | None = self.highwater(tp)
+        return highwater if stable is None or stable < 0 else stable
+
+    async def _drained(self, facts: Collection[TopicPartition]) -> bool:
+        try:
+            async with asyncio.timeout(POLL_TIMEOUT_MS / 1000):
+                positions = {tp: await self.position(tp) for tp in facts if self._end(tp) is not None}
+        except (TimeoutError, IllegalStateError, AssertionError):
+            return False  # positions are being looked up, or partitions are changing hands: ask again at the next poll
+        paused = self.paused()
+        self._note_lag(facts, positions, paused)
+        if self._draining_to is None:
+            self._draining_to = {tp: self._end(tp) for tp in facts}
+        for tp in facts:
+            end = self._draining_to.get(tp)
+            end = self._end(tp) if end is None else end
+            if tp not in paused and (end is None or positions.get(tp, -1) < end):
+                return False
+        self._draining_to = None
+        return True
+
+    def _note_lag(
+        self, facts: Collection[TopicPartition], positions: dict[TopicPartition, int], paused: Collection[Any]
+    ) -> None:
         now = time.monotonic()
-        assigned = self.assignment()
-        return max((now - since for tp, since in self._behind_since.items() if tp in assigned), default=0.0)
+        self._behind = {tp: mark for tp, mark in self._behind.items() if tp in facts}
+        for tp in facts:
+            end, position = self._end(tp), positions.get(tp)
+            seen = self._behind.get(tp)
+            reached = position is not None and seen is not None and seen[0] is not None and position >= seen[0]
+            if tp in paused or end is None or position is None:
+                self._behind.setdefault(tp, (None, now))
+            elif position >= end:
+                self._behind.pop(tp, None)
+            elif seen is None or reached or seen[0] is None:
+                self._behind[tp] = (end, now)
