@@ -7,11 +7,15 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 
 from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.conformance import CaseResult, run_file
+from compliance_gate.explain import draw, to_builtins
 from compliance_gate.policy.book import PolicyBook, load_packs
 from compliance_gate.policy.yaml_fields import InvalidPack
+from compliance_gate.situations import InvalidCase
+from compliance_gate.told import explain_situation, from_options, read_json
 
 commands = typer.Typer(help="The compliance gate: conformance, explanations, held attempts.", no_args_is_help=True)
 _UNREADABLE = 2
@@ -29,7 +33,8 @@ def conformance(
 ) -> None:
     """Run a file of conformance cases against the installed packs, without the tenant's overlay.
 
-    Ends with "N passed, N failed, N skipped" (on standard error with --json). Exit code 1 if a case failed, 2 if the file can't be read.
+    Ends with "N passed, N failed, N skipped" (on standard error with --json). Exit code 1 if a case failed, 2 if the
+    file can't be read.
     """
     try:
         book = PolicyBook(load_packs(), OfficialCalendars())
@@ -43,6 +48,71 @@ def conformance(
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()), err=json)
     if counts["failed"]:
         raise typer.Exit(1)
+
+
+@commands.command()
+def explain(
+    situation: Annotated[
+        Path | None,
+        typer.Argument(help="A situation as JSON, as a conformance case without `expect`; - reads standard input."),
+    ] = None,
+    channel: Annotated[str, typer.Option(help="sms, voice, email, letter or visit.")] = "sms",
+    at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with its offset; default: now.")] = None,
+    zone: Annotated[
+        list[str] | None, typer.Option(help="A candidate zone of the borrower; repeat for several.")
+    ] = None,
+    region: Annotated[str, typer.Option(help="ISO 3166 code of the residence.")] = "CN",
+    role: Annotated[str | None, typer.Option(help="lender or agency; default: the tenant's for each pack.")] = None,
+    pack: Annotated[
+        list[str] | None, typer.Option(help="Packs in force, without the tenant's overlay; default: by region.")
+    ] = None,
+    party: Annotated[str, typer.Option(help="borrower, third_party or attorney.")] = "borrower",
+    loan: Annotated[list[str] | None, typer.Option(help="A loan that the contact is about.")] = None,
+    number: Annotated[str | None, typer.Option(help="The number or address.")] = None,
+    restriction: Annotated[
+        list[str] | None, typer.Option(help="A restriction in force: attorney, cease, dispute, vulnerable …")
+    ] = None,
+    opt_out: Annotated[list[str] | None, typer.Option(help="A channel that was opted out of.")] = None,
+    past: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A past contact as INSTANT,CHANNEL,RESULT, for example 2026-04-01T10:00-04:00,voice,no_answer."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Explain a decision: the verdict, each rule with its source, the next legal instant, the week's legal hours.
+
+    Give a situation by options, or as JSON in a file. Without packs, those of the borrower's region and zones are in
+    force, with the tenant's overlay on top.
+    """
+    try:
+        told = (
+            read_json(situation)
+            if situation is not None
+            else from_options(
+                channel=channel,
+                at=at,
+                zones=zone or ["Asia/Shanghai"],
+                region=region,
+                role=role,
+                packs=pack or [],
+                party=party,
+                loans=loan or ["loan"],
+                number=number,
+                restrictions=restriction or [],
+                opt_outs=opt_out or [],
+                past=past or [],
+            )
+        )
+        explanation = explain_situation(told, load_packs(), OfficialCalendars())
+    except (OSError, UnicodeError, InvalidPack, InvalidCase, msgspec.DecodeError) as error:
+        typer.echo(f"cannot explain this: {error}", err=True)
+        raise typer.Exit(_UNREADABLE) from None
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(to_builtins(explanation))).decode())
+    else:
+        draw(explanation, Console())
 
 
 def _line(result: CaseResult) -> str:
