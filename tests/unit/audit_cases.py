@@ -58,7 +58,7 @@ class Case:
     def event(self, kind: str, when: str, /, **data: Any) -> Row:
         """Publish an event."""
         self._serial += 1
-        row = {"specversion": "1.0", "id": f"e{self._serial}", "source": "lender/x", "type": f"x.{kind}.v1"}
+        row: Row = {"specversion": "1.0", "id": f"e{self._serial}", "source": "lender/x", "type": f"x.{kind}.v1"}
         row |= {"time": when, "datacontenttype": "application/json", "data": data}
         self.events.append(row)
         return row

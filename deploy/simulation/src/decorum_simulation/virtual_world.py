@@ -50,7 +50,7 @@ class VirtualWorld:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        self._purses = Purses(core=self.core, agenda=self.agenda, seed=plan.seed)
+        self._purses = Purses(core=self.core, agenda=self.agenda, seed=plan.seed, mishaps=plan.portfolio is None)
         self.borrowers = BorrowerWorld(core=self.core, agenda=self.agenda, purses=self._purses, seed=plan.seed)
         happenings = Happenings(core=self.core, agenda=self.agenda, seed=plan.seed, start=plan.start, end=plan.end)
         if plan.portfolio is None:

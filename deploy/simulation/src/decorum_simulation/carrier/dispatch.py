@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 
 from decorum_simulation.carrier.exchange import Due, Exchange
 from decorum_simulation.carrier.settings import CarrierSettings
-from decorum_simulation.carrier.webhooks import Webhooks
 
 BATCH_MAX = 256
+
+
+class Poster(Protocol):
+    """Sends one webhook; True when it was taken."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is anybody to send to."""
+        ...
+
+    async def post(self, path: str, body: bytes, now: datetime) -> bool:
+        """Send `body` once."""
+        ...
 
 
 class Dispatch:
     """Runs what is due. `busy` while a webhook is in flight or something due has not been started."""
 
-    def __init__(self, exchange: Exchange, webhooks: Webhooks, settings: CarrierSettings) -> None:
+    def __init__(self, exchange: Exchange, webhooks: Poster, settings: CarrierSettings) -> None:
         self._exchange = exchange
         self._webhooks = webhooks
         self._settings = settings

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import phonenumbers
+import pytest
+from phonenumbers import timezone
+
+from decorum_simulation.carrier.exchange import Delivery, Inbound
+from decorum_simulation.lender.accounts import COLUMNS, read_accounts
+from decorum_simulation.lender.events import LenderEvent
+from decorum_simulation.lender.people import american_person, chinese_person
+from decorum_simulation.virtual_world import Plan, VirtualWorld
+from shared.contracts import LoanOverdueV1, PaymentReceivedV1
+from shared.contracts.validation import check
+
+START = datetime(2026, 9, 14, 16, tzinfo=UTC)
+PERSONAL = ("sex", "education", "marriage", "age")
+
+
+def _plan(portfolio: Path | None = None, *, borrowers: int = 60, days: int = 12) -> Plan:
+    return Plan(
+        borrowers=borrowers,
+        start=START,
+        end=START + timedelta(days=days),
+        tick=timedelta(minutes=30),
+        seed=11,
+        portfolio=portfolio,
+    )
+
+
+def _live(plan: Plan) -> tuple[list[tuple[datetime, LenderEvent]], list[Inbound]]:
+    """A month in which every text of a made-up notifier arrives at noon."""
+    world = VirtualWorld(plan=plan)
+    published, said, now = [], [], plan.start
+    while now < plan.end:
+        events, inbound = world.live(now)
+        published += [(now, event) for event in events]
+        said += inbound
+        if now.hour == 4:
+            people = sorted(world.core.people.values(), key=lambda p: p.borrower_id)
+            world.react([_delivery(p.borrower_id, p.numbers[0].value, now) for p in people], now)
+        now = max(world.next_tick or plan.end, now + plan.tick)
+    return published, said
+
+
+def _delivery(borrower_id: str, number: str, at: datetime) -> Delivery:
+    attempt_id = f"{borrower_id} {at.date()}"
+    return Delivery(
+        number=1,
+        at=at,
+        channel="sms",
+        kind="delivered",
+        to=number,
+        attempt_id=attempt_id,
+        message_id=attempt_id,
+        text="",
+    )
+
+
+def test_the_same_seed_makes_the_same_month() -> None:
+    first, second = _live(_plan()), _live(_plan())
+
+    assert [(at, event.wire()) for at, event in first[0]] == [(at, event.wire()) for at, event in second[0]]
+    assert [(i.inbound_id, i.text, i.at) for i in first[1]] == [(i.inbound_id, i.text, i.at) for i in second[1]]
+    assert first[1]
+
+
+def test_the_same_id_never_has_another_body() -> None:
+    bodies: dict[tuple[str, str, str], bytes] = {}
+    for _, event in _live(_plan())[0]:
+        body = event.wire().value
+        assert bodies.setdefault((event.message.borrower_id, event.source, event.event_id), body) == body
+
+
+def test_every_event_is_one_that_the_platform_takes() -> None:
+    for at, event in _live(_plan())[0]:
+        check(event.message)
+        assert at - timedelta(days=3) < event.business_at <= at
+
+
+def test_of_two_events_about_a_loan_at_one_instant_the_snapshot_is_the_later() -> None:
+    for at, event in _live(_plan())[0]:
+        if isinstance(event.message, LoanOverdueV1):
+            assert event.source > "lender/payments"
+            assert event.business_at <= at
+
+
+@pytest.mark.parametrize("make", [chinese_person, american_person])
+def test_numbers_are_unique_valid_and_lie_in_the_zone_that_the_lender_says(make: object) -> None:
+    people = [make(index, 7) for index in range(500)]  # type: ignore[operator]
+    numbers = [number for person in people for number in person.numbers]
+
+    assert len({number.value for number in numbers}) == len(numbers)
+    for number in numbers:
+        parsed = phonenumbers.parse(number.value)
+        assert phonenumbers.is_valid_number(parsed), number.value
+        assert tuple(timezone.time_zones_for_number(parsed)) == (number.zone,)
+
+
+def _write_accounts(path: Path, rows: list[dict[str, int]], columns: tuple[str, ...] = COLUMNS) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows([dict.fromkeys(columns, 0) | row for row in rows])
+    return path
+
+
+def _account(**changes: int) -> dict[str, int]:
+    bills = {f"bill_amt{month}": 10_000 + month for month in range(1, 7)}
+    return {"id": 1, "limit_bal": 50_000, **bills, **{f"pay_amt{month}": 500 for month in range(1, 7)}, **changes}
+
+
+def test_a_replay_reads_no_personal_column(tmp_path: Path) -> None:
+    assert not set(PERSONAL) & set(COLUMNS)
+    path = _write_accounts(tmp_path / "accounts.csv", [_account()])
+
+    assert [account.number for account in read_accounts(path, None)] == [1]
+
+
+def test_days_past_due_of_a_replay_count_from_the_oldest_unpaid_due_date(tmp_path: Path) -> None:
+    path = _write_accounts(tmp_path / "accounts.csv", [_account(pay_0=2, pay_amt1=0)])
+    published, _ = _live(_plan(path, days=2))
+    now = [event.message for at, event in published if at == START and isinstance(event.message, LoanOverdueV1)]
+
+    latest = now[-1]
+    assert str(latest.oldest_unpaid_due_on) == "2026-07-21"
+    assert latest.days_past_due == 56
+
+
+def test_a_replayed_account_pays_in_the_month_what_it_really_paid(tmp_path: Path) -> None:
+    rows = [
+        _account(id=number, pay_0=number % 4, pay_amt1=700 * number, default_next_month=1) for number in range(1, 30)
+    ]
+    path = _write_accounts(tmp_path / "accounts.csv", rows)
+    published, _ = _live(_plan(path, days=16))
+    paid: dict[str, int] = {}
+    for _, event in published:
+        message = event.message
+        if isinstance(message, PaymentReceivedV1) and event.business_at > START.replace(day=1):
+            paid[f"{message.borrower_id} {message.payment_id}"] = message.amount_minor
+    by_borrower: dict[str, int] = {}
+    for key, amount in paid.items():
+        by_borrower[key.split()[0]] = by_borrower.get(key.split()[0], 0) + amount
+
+    assert by_borrower == {f"B{number:06d}": 70_000 * number for number in range(1, 30)}
+
+
+def test_a_file_without_a_column_or_with_a_wrong_value_says_so(tmp_path: Path) -> None:
+    without = _write_accounts(tmp_path / "a.csv", [], tuple(c for c in COLUMNS if c != "pay_0"))
+    with pytest.raises(ValueError, match="no column pay_0"):
+        list(read_accounts(without, None))
+    wrong = _write_accounts(tmp_path / "b.csv", [_account()])
+    wrong.write_text(wrong.read_text().replace("10001", "much"))
+    with pytest.raises(ValueError, match="line 2"):
+        list(read_accounts(wrong, None))
