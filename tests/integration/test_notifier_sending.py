@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from decorum_local import LocalPlatform
 from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
 from notifier.loops import Pace
 from notifier.ports import Claim
 from notifier.testing.carrier import HttpCarrier
+from notifier.testing.database import empty
 from notifier.testing.messages import START, allowed, attempt, borrower, lifted, received, revoked, stopped
 from notifier.testing.rig import Rig
 from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactPoint, ContactUnknownV1
@@ -22,11 +25,19 @@ from shared.postgres.engine import create_engine
 from shared.postgres.migrations import migrate
 
 
+@pytest.fixture(scope="module")
+def notifier_url(platform: LocalPlatform) -> Iterator[str]:
+    name = f"notifier_sending_{os.getpid()}"
+    url = platform.database_url(name)
+    asyncio.run(migrate("notifier", url))
+    yield url
+    platform.drop_databases([name])
+
+
 @pytest.fixture
-async def engine(fresh_database: Callable[[str], str]) -> AsyncIterator[AsyncEngine]:
-    url = fresh_database("notifier")
-    await migrate("notifier", url)
-    made = create_engine(url, application_name="test", connections_max=6)
+async def engine(notifier_url: str) -> AsyncIterator[AsyncEngine]:
+    made = create_engine(notifier_url, application_name="test", connections_max=6)
+    await empty(made)
     yield made
     await made.dispose()
 
@@ -38,10 +49,10 @@ async def carrier() -> AsyncIterator[HttpCarrier]:
 
 
 @asynccontextmanager
-async def replica(engine: AsyncEngine, url: str, **options: Any) -> AsyncIterator[Rig]:
-    """A replica with an SMS and a voice provider; requests that are never answered time out quickly."""
+async def replica(engine: AsyncEngine, url: str, *, timeout_seconds: float = 30, **options: Any) -> AsyncIterator[Rig]:
+    """A replica with an SMS and a voice provider."""
     settings = ProviderSettings(
-        name="http", url=url, key="secret", sender="Decorum", timeout_seconds=0.5, connections_max=64
+        name="http", url=url, key="secret", sender="Decorum", timeout_seconds=timeout_seconds, connections_max=64
     )
     providers: list[HttpProvider] = [HttpSmsProvider(settings), HttpVoiceProvider(settings)]
     for provider in providers:
@@ -115,7 +126,7 @@ async def test_a_request_that_was_taken_and_never_answered_is_found_by_its_key(
     engine: AsyncEngine, carrier: HttpCarrier
 ) -> None:
     carrier.answers["A1"] = 0
-    async with replica(engine, carrier.url) as rig:
+    async with replica(engine, carrier.url, timeout_seconds=1) as rig:
         await rig.consume(borrower(), allowed())
         await rig.send_all()
         await rig.settle()

@@ -142,8 +142,8 @@ class Rig:
             wires = [wire for row in rows for wire in unpack(row.message)]
         messages: list[Message] = []
         for wire in wires:
-            contract = BY_CE_TYPE[dict(wire.headers)["ce_type"].decode()]
-            messages.append(msgspec.json.decode(wire.value, type=contract.message_type))
+            contract = BY_CE_TYPE[(dict(wire.headers)["ce_type"] or b"").decode()]
+            messages.append(msgspec.json.decode(wire.value or b"", type=contract.message_type))
         return messages
 
     async def states(self) -> dict[tuple[str, int], tuple[str, str | None]]:

@@ -1,0 +1,125 @@
+"""One suite for every provider: the fake that other tests are built on, and the real ones against an HTTP server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
+from notifier.ports import Answer, Provider, SendRequest
+from notifier.testing.carrier import HttpCarrier
+from notifier.testing.fakes import FakeProvider
+
+KINDS: dict[str, type[HttpProvider]] = {"sms": HttpSmsProvider, "voice": HttpVoiceProvider}
+
+
+@dataclass
+class Setting:
+    """A provider and the carrier behind it: `answers` sets a status by attempt, 0 takes it and never answers."""
+
+    provider: Provider
+    answers: dict[str, int]
+    carrier: HttpCarrier | FakeProvider
+
+    def times_asked(self, attempt_id: str) -> int:
+        if isinstance(self.carrier, HttpCarrier):
+            return self.carrier.times_asked[attempt_id]
+        return sum(request.attempt_id == attempt_id for request in self.carrier.requests)
+
+
+@pytest.fixture(params=["fake", "sms", "voice"])
+async def setting(request: pytest.FixtureRequest) -> AsyncIterator[Setting]:
+    if request.param == "fake":
+        fake = FakeProvider()
+        yield Setting(provider=fake, answers=fake.answers, carrier=fake)
+        return
+    async with HttpCarrier() as carrier:
+        settings = ProviderSettings(
+            name="http", url=carrier.url, key="key", sender="Decorum", timeout_seconds=1, connections_max=4
+        )
+        provider = KINDS[request.param](settings)
+        await provider.start()
+        yield Setting(provider=provider, answers=carrier.answers, carrier=carrier)
+        await provider.stop()
+
+
+@pytest.fixture(params=["fake", "sms", "voice"])
+async def away(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
+    if request.param == "fake":
+        fake = FakeProvider()
+        fake.away = True
+        yield fake
+        return
+    async with HttpCarrier() as gone:
+        url = gone.url
+    settings = ProviderSettings(name="http", url=url, key="key", sender="s", timeout_seconds=5, connections_max=4)
+    provider = KINDS[request.param](settings)
+    await provider.start()
+    yield provider
+    await provider.stop()
+
+
+def asking(attempt_id: str) -> SendRequest:
+    return SendRequest(
+        attempt_id=attempt_id,
+        to="+8613800138000",
+        text="您好",
+        language="zh",
+        not_after=datetime(2026, 9, 16, 3, tzinfo=UTC),
+    )
+
+
+async def test_an_accepted_request_has_the_carrier_s_id(setting: Setting) -> None:
+    assert await setting.provider.send(asking("A1")) == Answer(kind="accepted", message_id="M-A1")
+
+
+async def test_a_known_key_is_accepted_with_the_first_id(setting: Setting) -> None:
+    first = await setting.provider.send(asking("A1"))
+    assert await setting.provider.send(asking("A1")) == first
+
+
+@pytest.mark.parametrize("status", [422, 429, 503])
+async def test_a_refusal_is_a_rejection_and_is_asked_once(setting: Setting, status: int) -> None:
+    setting.answers["A1"] = status
+    assert (await setting.provider.send(asking("A1"))).kind == "rejected"
+    assert setting.times_asked("A1") == 1
+
+
+@pytest.mark.parametrize("status", [500, 502])
+async def test_a_breakdown_is_uncertain_and_is_asked_once(setting: Setting, status: int) -> None:
+    setting.answers["A1"] = status
+    assert (await setting.provider.send(asking("A1"))).kind == "uncertain"
+    assert setting.times_asked("A1") == 1
+    assert await setting.provider.find("A1") is None
+
+
+async def test_no_answer_in_time_is_uncertain_and_can_be_found(setting: Setting) -> None:
+    setting.answers["A1"] = 0
+    assert (await setting.provider.send(asking("A1"))).kind == "uncertain"
+    assert setting.times_asked("A1") == 1
+    assert await setting.provider.find("A1") == "M-A1"
+
+
+async def test_what_was_never_asked_is_not_found(setting: Setting) -> None:
+    assert await setting.provider.find("A9") is None
+
+
+async def test_a_refused_connection_says_that_nothing_was_sent(away: Provider) -> None:
+    assert (await away.send(asking("A1"))).kind == "refused_connection"
+    assert await away.find("A1") is None
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with HttpCarrier() as carrier:
+        carrier.answers["A1"] = 307
+        settings = ProviderSettings(
+            name="http", url=carrier.url, key="key", sender="s", timeout_seconds=5, connections_max=4
+        )
+        provider = HttpSmsProvider(settings)
+        await provider.start()
+        assert (await provider.send(asking("A1"))).kind == "uncertain"
+        assert carrier.times_asked == {"A1": 1}
+        await provider.stop()

@@ -1,0 +1,148 @@
+"""Texts: what each says, and which template files a service refuses to start with."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from notifier.adapters.template_checks import SAMPLES, TemplateError, check_text
+from notifier.adapters.templates import TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.ports import Speech, TemplateFailed
+from notifier.settings import SHIPPED_TEMPLATES
+from notifier.testing.messages import attempt
+from shared.contracts import Channel, Language
+
+LENDER = Lender(name="晨光消费金融", agency_regions=frozenset({"US"}))
+BOOK = TemplateBook(SHIPPED_TEMPLATES, lender=LENDER)
+HOME = Speech(name="王小明", region="CN-31", zones=("Asia/Shanghai",), contacted_before=False)
+ABROAD = Speech(name="Maria Lopez", region="US-NY", zones=("America/New_York",), contacted_before=False)
+
+
+def text_of(speech: Speech = HOME, **changes: Any) -> str:
+    return BOOK.render(attempt(**changes), speech)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+def test_every_text_names_the_lender_the_person_and_the_amount(name: str, language: Language) -> None:
+    channel: Channel = "sms" if name.startswith("sms-") else "voice"
+    text = text_of(template=name, language=language, channel=channel)
+    assert "晨光消费金融" in text
+    assert "王小明" in text
+    assert "1,234.56" in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", [name for name in TEMPLATE_NAMES if name.startswith("sms-")])
+def test_every_sms_carries_the_way_to_opt_out(name: str) -> None:
+    assert text_of(template=name).endswith("回复TD退订")
+    assert "Reply STOP to opt out" in text_of(template=name, language="en")
+
+
+@pytest.mark.parametrize("name", ["call-overdue", "call-overdue-late"])
+def test_a_call_asks_for_the_person_before_it_says_anything_of_a_debt(name: str) -> None:
+    text = text_of(template=name, channel="voice", language="en", currency="USD", speech=ABROAD)
+    asked, hang_up = text.index("Maria Lopez"), text.index("please hang up")
+    assert asked < hang_up < text.index("debt")
+    assert hang_up < text.index("$1,234.56")
+    for key in "12390":
+        assert f"press {key}" in text
+
+
+def test_amounts_and_dates_are_written_as_the_language_writes_them() -> None:
+    assert "¥1,234.56" in text_of()
+    assert "2026年9月1日" in text_of(template="sms-overdue-early")
+    english = text_of(template="sms-overdue-early", language="en", currency="USD", speech=ABROAD)
+    assert "$1,234.56" in english
+    assert "September 1, 2026" in english
+    assert "¥123,456" in text_of(currency="JPY", language="en")
+
+
+def test_an_agency_says_so_first_in_full_and_later_in_short() -> None:
+    first = text_of(language="en", currency="USD", speech=ABROAD)
+    later = text_of(
+        language="en", currency="USD", speech=Speech(name="M", region="US", zones=(), contacted_before=True)
+    )
+    assert "This is an attempt to collect a debt and any information obtained will be used for that purpose." in first
+    assert "from a debt collector" in later
+    assert "attempt to collect" not in later
+    by_zone = Speech(name="M", region="CN", zones=("Asia/Shanghai", "America/Chicago"), contacted_before=True)
+    assert "from a debt collector" in text_of(language="en", speech=by_zone)
+    assert "collector" not in text_of(language="en")
+
+
+def test_several_loans_are_said_as_one_amount_with_the_oldest_date() -> None:
+    [loan] = attempt().loans
+    older = msgspec.structs.replace(loan, loan_id="L2", due_on=date(2026, 8, 20), days_past_due=27)
+    text = text_of(template="sms-overdue-early", loans=(loan, older))
+    assert "¥2,469.12" in text
+    assert "2026年8月20日" in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"template": "sms-unknown"}, {"channel": "voice"}, {"party": "third_party"}, {"party": "attorney"}],
+    ids=["unknown", "another channel", "a third party", "an attorney"],
+)
+def test_there_is_no_text_for_what_no_text_was_written_for(changes: dict[str, Any]) -> None:
+    with pytest.raises(TemplateFailed):
+        text_of(**changes)
+
+
+def test_a_name_is_a_value_and_never_a_template() -> None:
+    speech = Speech(name="{{ 7 * 7 }}\n{% raw %}", region="CN", zones=(), contacted_before=True)
+    assert "{{ 7 * 7 }} {% raw %}" in text_of(speech=speech)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED_TEMPLATES, tmp_path / "templates"))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "line", "reason"),
+    [
+        ("sms-overdue", "{{ amount }}已", "{{ amonut }}已", 4, "amonut"),
+        ("sms-overdue", "{{ amount }}已", "{{ amount }已", 4, "unexpected"),
+        ("sms-overdue", "回复TD退订", "", 4, "回复TD退订"),
+        ("sms-overdue", "Reply STOP to opt out.", "", 7, "Reply STOP"),
+        ("sms-overdue", "{{ disclosure }} Reply", "Reply", 7, "attempt to collect"),
+        ("sms-overdue", "请您安排还款", "否则我们将起诉您", 4, "起诉"),
+        ("sms-final", "【{{ lender }}】", "", 5, "晨光消费金融"),
+        ("call-overdue", "请按9", "请按8", 5, "keys 9"),
+        ("sms-overdue", "channel: sms", "channel: fax", 1, "channel"),
+        ("sms-overdue", "  en: |", "  fr: |", 1, "zh, en"),
+        ("sms-overdue", "channel: sms", "channel: [", 3, "YAML"),
+        ("sms-reminder", "{{ amount }}", "{{ amount.__class__.__mro__ }}", 5, "unsafe"),
+    ],
+)
+def test_a_template_that_is_wrong_stops_the_start_with_its_file_line_and_reason(
+    folder: Path, name: str, old: str, new: str, line: int, reason: str
+) -> None:
+    path = folder / f"{name}.yaml"
+    source = path.read_text()
+    assert old in source
+    path.write_text(source.replace(old, new))
+    with pytest.raises(TemplateError, match=re.escape(f"{name}.yaml:{line}: ")) as refused:
+        TemplateBook(folder, lender=LENDER)
+    assert reason in str(refused.value)
+
+
+def test_a_missing_template_stops_the_start(folder: Path) -> None:
+    (folder / "sms-final.yaml").unlink()
+    with pytest.raises(TemplateError, match=r"sms-final\.yaml:0: can't be read"):
+        TemplateBook(folder, lender=LENDER)
+
+
+def test_every_sample_is_in_every_language() -> None:
+    assert set(SAMPLES) == {("sms", "zh"), ("sms", "en"), ("voice", "zh"), ("voice", "en")}
+
+
+def test_a_text_that_is_too_long_is_refused() -> None:
+    assert check_text("x" * 500 + "回复TD退订", "sms", "zh", must_say=[]) == "is longer than 500 characters"
