@@ -413,6 +413,8 @@ async def test_a_promise_is_broken_or_partly_kept_when_its_grace_has_ended_and_n
     assert [p.paid_minor for p in of_type(late_rest, contracts.PromiseKeptV1)] == [10_000]
     undone = await bench.receive(returned("P2", opened.grace_ends_at))
     assert [p.paid_minor for p in of_type(undone, contracts.PromisePartlyKeptV1)] == [1_000]
+    said = [message.at for message in of_type(bench.published, contracts.PromiseState)]
+    assert said == sorted(set(said)), "each later state says a later instant"
 
 
 async def test_a_newer_promise_replaces_the_open_one(bench: Bench) -> None:

@@ -94,17 +94,21 @@ def test_settling_again_changes_nothing_and_one_promise_a_currency_is_open(
 
 @settings(max_examples=200, deadline=None)
 @given(promises(), st.lists(payments, max_size=6), st.lists(instants, min_size=2, max_size=5))
-def test_a_state_that_is_entered_again_is_announced_under_a_new_id(
+def test_each_change_of_state_is_announced_under_a_new_id_and_a_later_instant(
     told: list[Promise], paid: list[PaidAmount], times: list[datetime]
 ) -> None:
     known = {promise.promise_id: promise for promise in told}
     announced: list[str] = []
+    said: dict[str, datetime] = {}
     for index, now in enumerate(sorted(times)):
         before = {promise_id: promise.state for promise_id, promise in known.items()}
         for changed in settle(list(known.values()), paid[: index + 1], now):
             known[changed.promise_id] = changed
             if changed.state != before[changed.promise_id]:
                 announced.append(announcement_id(changed))
+                assert changed.said_at is not None
+                assert changed.promise_id not in said or changed.said_at > said[changed.promise_id]
+                said[changed.promise_id] = changed.said_at
     assert len(announced) == len(set(announced))
 
 

@@ -60,10 +60,10 @@ CREATE TABLE posting (
     trigger_source text NOT NULL,
     trigger_event_id text NOT NULL,
     reverses uuid,
-    PRIMARY KEY (borrower_id, transaction_id, account)
+    PRIMARY KEY (borrower_id, at, transaction_id, account)
 );
 COMMENT ON COLUMN posting.amount_minor IS 'minor units, debit positive';
-CREATE UNIQUE INDEX posting_reversed_once ON posting (borrower_id, reverses, account) WHERE reverses IS NOT NULL;
+CREATE UNIQUE INDEX posting_reversed_once ON posting (borrower_id, at, reverses, account) WHERE reverses IS NOT NULL;
 
 CREATE TABLE case_event (
     borrower_id text NOT NULL,
@@ -94,6 +94,7 @@ CREATE TABLE promise (
     state text NOT NULL CHECK (state IN ('open', 'kept', 'partly_kept', 'broken', 'replaced')),
     paid_minor bigint NOT NULL CHECK (paid_minor >= 0),
     settled_at timestamptz NOT NULL,
+    said_at timestamptz NOT NULL,
     changes integer NOT NULL,
     PRIMARY KEY (borrower_id, promise_id)
 );

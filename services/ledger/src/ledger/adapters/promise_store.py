@@ -47,7 +47,7 @@ class PromiseStore:
 
     async def keep_promises(self, tx: AsyncConnection, promises: Sequence[Promise]) -> None:
         keys = ("borrower_id", "promise_id")
-        upsert = Upsert(keys=keys, update=("state", "paid_minor", "settled_at", "changes"))
+        upsert = Upsert(keys=keys, update=("state", "paid_minor", "settled_at", "said_at", "changes"))
         # Those that end come first: there is never more than one open promise of a borrower and currency.
         for still_open in (False, True):
             values = [

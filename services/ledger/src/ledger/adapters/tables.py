@@ -65,7 +65,7 @@ posting = sa.Table(
     _text("payment_id"),
     _text("currency", nullable=False),
     _minor("amount_minor"),
-    _instant("at", nullable=False),
+    _instant("at", primary_key=True),
     _text("event_source", nullable=False),
     _text("event_id", nullable=False),
     _text("trigger_source", nullable=False),
@@ -103,6 +103,7 @@ promise = sa.Table(
     _text("state", nullable=False),
     _minor("paid_minor"),
     _instant("settled_at", nullable=False),
+    _instant("said_at", nullable=False),
     sa.Column("changes", sa.Integer, nullable=False),
 )
 

@@ -188,9 +188,9 @@ def _correct(
     corrections = _Corrections(trigger=trigger)
     for event, step in zip(suffix, steps, strict=True):
         old = standing.get(event.identity, ())
-        kept = [one for one in old if any(one.books(entry) for entry in step.entries)]
+        kept = [one for one in old if any(one.books(entry) for entry in step.entries)] if old else []
         fresh = [entry for entry in step.entries if not any(one.books(entry) for one in kept)] if kept else step.entries
-        taken_back = [one for one in old if one not in kept]
+        taken_back = [one for one in old if one not in kept] if old else []
         corrections.written.extend(correction(one, trigger=trigger.identity) for one in taken_back)
         new = [
             transaction(entry, loan=account.loan, at=event.at, event=event.identity, trigger=trigger.identity)

@@ -48,7 +48,11 @@ class AmountDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """One promise and what became of it. `settled_at` is the business instant of its present state."""
+    """One promise and what became of it. `settled_at` is the business instant of its present state.
+
+    `said_at` is the instant that the message about it carries: it rises with each change of state, also where what
+    became known late says that the change was earlier, so that readers who keep the latest keep the right one.
+    """
 
     promise_id: str
     borrower_id: str
@@ -62,6 +66,7 @@ class Promise:
     state: PromiseStanding = "open"
     paid_minor: int = 0
     settled_at: datetime | None = None
+    said_at: datetime | None = None
     changes: int = 0
 
 
@@ -119,8 +124,18 @@ def settle(promises: Sequence[Promise], payments: Sequence[PaidAmount], now: dat
         for promise, newer in zip(ordered, [*ordered[1:], None], strict=True):
             settled = _settled(promise, newer, paid, now)
             if settled != promise:
-                changed.append(replace(settled, changes=promise.changes + (settled.state != promise.state)))
+                changed.append(_said(settled, promise))
     return changed
+
+
+def _said(settled: Promise, before: Promise) -> Promise:
+    assert settled.settled_at is not None, "a settled promise has an instant"
+    if before.said_at is None:
+        return replace(settled, said_at=settled.settled_at)
+    if settled.state == before.state:
+        return settled
+    said_at = max(settled.settled_at, before.said_at + timedelta(microseconds=1))
+    return replace(settled, said_at=said_at, changes=before.changes + 1)
 
 
 def _settled(promise: Promise, newer: Promise | None, paid: Sequence[PaidAmount], now: datetime) -> Promise:
@@ -166,7 +181,7 @@ def announcement(promise: Promise) -> PromiseState | None:
         promised_on=promise.promised_on,
         grace_ends_at=promise.grace_ends_at,
         paid_minor=promise.paid_minor,
-        at=promise.settled_at or promise.promised_at,
+        at=promise.said_at or promise.promised_at,
     )
 
 
