@@ -10,34 +10,36 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from shared.clock import Clock
 from shared.contracts.types import Message
 from shared.errors import Fatal, Poison, ReasonCode, Transient
-from shared.kafka.dead_letters import dead_letter, is_for_another_group
+from shared.kafka.batches import Batch, Refused, open_batch
+from shared.kafka.dead_letters import dead_letter
 from shared.kafka.draining import DrainingConsumer
+from shared.kafka.fuse import Fuse, Partition
 from shared.kafka.publisher import Publisher
-from shared.kafka.records import Outgoing, RawRecord, Received, WireMessage, decode, encode
+from shared.kafka.records import Outgoing, RawRecord, Received, WireMessage, encode
 from shared.observability import metrics
 from shared.postgres import inbox
 from shared.postgres.engine import is_transient
 
 RETRY_SECONDS_MAX: Final = 60.0
 """A batch is retried this long, then taken from the start again; stays below the group's poll interval."""
-FUSE_RECORDS: Final = 100
-"""So many dead letters in a row pause a partition: something is wrong with the sender, not with records."""
+REFUSALS_MAX: Final = 4
+"""So many records a handler may refuse one by one; then the batch is halved, or a bad one would cost its square."""
+REBALANCE_WAIT_SECONDS: Final = 5.0
 
 Handler = Callable[[AsyncConnection, Sequence[Received[Any]]], Awaitable[Sequence[Outgoing]]]
-Partition = tuple[str, int]
+Answers = tuple[list[WireMessage], list[Refused]]
 log = structlog.get_logger()
 
 
@@ -78,8 +80,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._handlers: list[tuple[frozenset[type[Message]], Handler]] = []
         self._after_batch: list[Callable[[], None]] = []
         self._expected: dict[Partition, int | None] = {}
-        self._poison_run: dict[Partition, int] = defaultdict(int)
+        self._fuse = Fuse()
         self._batch_lock = asyncio.Lock()
+        self._connection: DrainingConsumer | None = None
 
     @property
     def message_types(self) -> frozenset[type[Message]]:
@@ -100,25 +103,38 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._after_batch.append(hook)
 
     async def on_batch(self, records: Sequence[RawRecord], consumer: DrainingConsumer) -> None:
-        """Take one polled batch through to its committed offsets, or leave it to be polled again."""
+        """Take one polled batch through to the commit of its offsets, or leave it to be polled again."""
         async with self._batch_lock:
             if self.state.fatal is not None:
                 return
+            self._connection = consumer
             self.state.batch_since = time.monotonic()
             try:
                 await self._check_gaps(records, consumer)
-                await self._with_retries(records)
-                await self._commit(records, consumer)
+                batch = self._open(records)
+                await self._with_retries(batch)
+                self._done(batch, consumer)
             except Fatal as error:
                 self._stop_for_good(error, consumer)
             except Exception as error:  # edge of the consume loop: nothing may be skipped, so take the batch again
-                log.warning("batch.taken_again", group=self.group, error=type(error).__name__)
-                self._rewind(records, consumer)
+                log.warning("batch.taken_again", group=self.group, error=type(error).__name__, exc_info=error)
+                self.state.transient = type(error).__name__
+                self._rewind(_first_offsets(records), consumer)
                 await asyncio.sleep(1)
             finally:
                 self.state.batch_since = None
 
-    async def _with_retries(self, records: Sequence[RawRecord]) -> None:
+    def _open(self, records: Sequence[RawRecord]) -> Batch:
+        return open_batch(
+            records,
+            group=self.group,
+            known=self.message_types,
+            priority=self._priority,
+            fuse=self._fuse,
+            now=self._clock.now(),
+        )
+
+    async def _with_retries(self, batch: Batch) -> None:
         retrying = AsyncRetrying(
             retry=retry_if_exception(_may_pass),
             wait=wait_random_exponential(multiplier=0.05, max=3),
@@ -126,14 +142,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             before_sleep=self._note_transient,
             reraise=True,
         )
-        decoded, letters = self._decode(records)
         async for attempt in retrying:
             with attempt:
-                answers, refused = await self._apply(decoded, _next_offsets(records))
-                await self._publisher.publish([*answers, *letters, *refused])
+                answers, refused = await self._apply(batch.decoded, batch, batch.next_offsets)
+                refused = [*batch.refused, *refused]
+                await self._publisher.publish([*answers, *(self._dead_letter(each) for each in refused)])
         self.state.transient = None
-        metrics.RECORDS.labels(self.group, "dead_lettered").inc(len(letters) + len(refused))
-        metrics.RECORDS.labels(self.group, "handled").inc(len(decoded) - len(refused))
+        self._fuse = batch.fuse_after(refused)
+        self._count(batch, refused)
         for hook in self._after_batch:
             hook()
 
@@ -142,91 +158,84 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.state.transient = type(error).__name__
         log.warning("batch.retried", group=self.group, error=self.state.transient, attempt=state.attempt_number)
 
-    def _decode(self, records: Sequence[RawRecord]) -> tuple[list[Received[Message]], list[WireMessage]]:
-        now = self._clock.now()
-        known, decoded, letters = self.message_types, [], []
-        for record in sorted(records, key=lambda r: self._priority[r.topic]):
-            partition = (record.topic, record.partition)
-            if is_for_another_group(record.headers, self.group):
-                continue
-            try:
-                received = decode(record, now=now)
-            except Poison as poison:
-                letters.append(self._dead_letter(record, poison))
-                if poison.reason not in ("unknown_event_type", "unsupported_version"):
-                    self._poison_run[partition] += 1
-            else:
-                self._poison_run[partition] = 0
-                if type(received.message) in known:
-                    decoded.append(received)
-        self._raws = {(r.topic, r.partition, r.offset): r for r in records}
-        return decoded, letters
+    def _dead_letter(self, refused: Refused) -> WireMessage:
+        return dead_letter(refused.record, poison=refused.poison, group=self.group, at=self._clock.now())
 
-    def _dead_letter(self, record: RawRecord, poison: Poison) -> WireMessage:
-        metrics.DEAD_LETTERS.labels(self.group, record.topic, poison.reason).inc()
-        log.warning(
-            "record.dead_lettered",
-            group=self.group,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=poison.reason,
-        )
-        return dead_letter(record, poison=poison, group=self.group, at=self._clock.now())
+    def _count(self, batch: Batch, refused: Sequence[Refused]) -> None:
+        metrics.RECORDS.labels(self.group, "dead_lettered").inc(len(refused))
+        metrics.RECORDS.labels(self.group, "handled").inc(len(batch.records) - len(refused))
+        for each in refused:
+            record, reason = each.record, each.poison.reason
+            metrics.DEAD_LETTERS.labels(self.group, record.topic, reason).inc()
+            log.warning(
+                "record.dead_lettered",
+                group=self.group,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                reason=reason,
+                detail=each.poison.detail,
+            )
 
     async def _apply(
-        self, records: Sequence[Received[Message]], offsets: dict[Partition, int]
-    ) -> tuple[list[WireMessage], list[WireMessage]]:
-        """Apply `records` in one transaction; the answers to publish, and dead letters for those it can't take."""
-        remaining, refused = list(records), []
-        while True:
+        self, records: Sequence[Received[Message]], batch: Batch, offsets: Mapping[Partition, int]
+    ) -> Answers:
+        """Apply `records` in one transaction; the answers to publish, and what no handler can take."""
+        remaining, refused = list(records), list[Refused]()
+        for _ in range(REFUSALS_MAX):
             try:
                 answers, impostors = await self._transaction(remaining, offsets)
             except PoisonRecord as poison:
-                remaining = [r for r in remaining if r is not poison.received]
-                refused.append(self._refuse(poison.received, poison))
+                kept = [r for r in remaining if r is not poison.received]
+                assert len(kept) < len(remaining), "a handler refuses records of its own batch"
+                remaining = kept
+                refused.append(batch.refuse(poison.received, Poison(poison.reason, poison.detail)))
             except (Transient, Fatal):
                 raise
             except Exception as error:
-                if is_transient(error):
+                if is_transient(error) or not remaining:
                     raise
                 if len(remaining) > 1:
-                    return await self._one_by_one(remaining, offsets, refused)
+                    break
                 log.error("record.handler_error", group=self.group, error=type(error).__name__, exc_info=error)
-                refused.append(self._refuse(remaining[0], Poison("handler_error", type(error).__name__)))
+                refused.append(batch.refuse(remaining[0], Poison("handler_error", type(error).__name__)))
                 remaining = []
             else:
                 reuse = Poison("id_reused_with_other_body")
-                return answers, [*refused, *(self._refuse(r, reuse) for r in impostors)]
+                return answers, [*refused, *(batch.refuse(r, reuse) for r in impostors)]
+        return await self._halves(remaining, batch, offsets, refused)
 
-    async def _one_by_one(
-        self, records: Sequence[Received[Message]], offsets: dict[Partition, int], refused: list[WireMessage]
-    ) -> tuple[list[WireMessage], list[WireMessage]]:
-        answers: list[WireMessage] = []
-        for record in records:
-            answered, more_refused = await self._apply([record], {})
-            answers.extend(answered)
-            refused.extend(more_refused)
-        async with self._engine.begin() as tx:
-            await inbox.record_offsets(tx, offsets)
-        return answers, refused
-
-    def _refuse(self, received: Received[Message], poison: Poison) -> WireMessage:
-        return self._dead_letter(self._raws[(received.topic, received.partition, received.offset)], poison)
+    async def _halves(
+        self,
+        records: Sequence[Received[Message]],
+        batch: Batch,
+        offsets: Mapping[Partition, int],
+        refused: Sequence[Refused],
+    ) -> Answers:
+        """Apply `records` in two transactions, in order: who is to blame is found in a few steps."""
+        middle = max(1, len(records) // 2)
+        answers, all_refused = list[WireMessage](), list(refused)
+        # The offsets go with the second half: only when it is through is the batch.
+        for half, reached in ((records[:middle], {}), (records[middle:], offsets)):
+            half_answers, half_refused = await self._apply(half, batch, reached)
+            answers += half_answers
+            all_refused += half_refused
+        return answers, all_refused
 
     async def _transaction(
-        self, records: Sequence[Received[Message]], offsets: dict[Partition, int]
+        self, records: Sequence[Received[Message]], offsets: Mapping[Partition, int]
     ) -> tuple[list[WireMessage], tuple[Received[Message], ...]]:
+        if not records and not offsets:
+            return [], ()
         async with self._engine.begin() as tx:
             admission = await inbox.admit(tx, records)
             answers: dict[inbox.Key, list[WireMessage]] = defaultdict(list)
             for types, handler in self._handlers:
-                batch = [r for r in admission.new if type(r.message) in types]
-                for outgoing in await handler(tx, batch) if batch else ():
+                taken = [r for r in admission.new if type(r.message) in types]
+                for outgoing in await handler(tx, taken) if taken else ():
                     assert outgoing.cause is not None, "a handler's message names the record that it answers"
                     answers[outgoing.cause.key].append(encode(outgoing, source=f"decorum/{self.group}"))
-            await inbox.record(tx, admission.new, answers)
-            await inbox.record_offsets(tx, offsets)
+            await inbox.record(tx, admission.new, answers, offsets)
         fresh = [message for messages in answers.values() for message in messages]
         return [*admission.replayed, *fresh], admission.impostors
 
@@ -242,61 +251,57 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 if beginning > expected:
                     raise Fatal(f"offset_gap: {topic}-{partition} was to go on at {expected}, begins at {beginning}")
 
-    async def _commit(self, records: Sequence[RawRecord], consumer: DrainingConsumer) -> None:
-        offsets = _next_offsets(records)
-        assigned = consumer.assignment()
-        ours = {TopicPartition(*partition): offset for partition, offset in offsets.items()}
-        kept = {tp: offset for tp, offset in ours.items() if tp in assigned}
-        try:
-            if kept:
-                await consumer.commit(kept)
-        except (CommitFailedError, IllegalStateError, KafkaError) as error:
-            # The partition's next owner replays the batch, and its inbox answers with what is stored.
-            log.warning("offsets.not_committed", group=self.group, error=type(error).__name__)
-        for partition, offset in offsets.items():
+    def _done(self, batch: Batch, consumer: DrainingConsumer) -> None:
+        """Everything is stored and acknowledged: let the offsets be committed, and the fuse speak."""
+        offsets = {TopicPartition(*partition): offset for partition, offset in batch.next_offsets.items()}
+        consumer.commit_soon(offsets)
+        for partition, offset in batch.next_offsets.items():
             self._expected[partition] = offset
             self.state.consumed[f"{partition[0]}-{partition[1]}"] = offset
-            if self._poison_run[partition] >= FUSE_RECORDS and TopicPartition(*partition) in assigned:
-                consumer.pause(TopicPartition(*partition))
-                self.state.fused.add(partition)
+            if self._fuse.blown(partition):
+                self._rewind({partition: offset}, consumer)
+                self._pause({partition}, consumer)
                 log.error("partition.fused", group=self.group, topic=partition[0], partition=partition[1])
 
-    def _rewind(self, records: Sequence[RawRecord], consumer: DrainingConsumer) -> None:
+    def _pause(self, partitions: Collection[Partition], consumer: DrainingConsumer) -> None:
         assigned = consumer.assignment()
-        for partition, offset in _first_offsets(records).items():
+        ours = {partition for partition in partitions if TopicPartition(*partition) in assigned}
+        if ours:
+            consumer.pause(*(TopicPartition(*partition) for partition in ours))
+        self.state.fused |= ours
+
+    def _rewind(self, offsets: Mapping[Partition, int], consumer: DrainingConsumer) -> None:
+        assigned = consumer.assignment()
+        for partition, offset in offsets.items():
             if TopicPartition(*partition) in assigned:
                 consumer.seek(TopicPartition(*partition), offset)
 
     def _stop_for_good(self, error: Fatal, consumer: DrainingConsumer) -> None:
         self.state.fatal = str(error)
-        consumer.pause(*consumer.assignment())
+        if consumer.assignment():
+            consumer.pause(*consumer.assignment())
         log.critical("consumer.stopped", group=self.group, reason=str(error))
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Let the batch in hand commit before its partitions go to somebody else (bounded)."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(REBALANCE_WAIT_SECONDS):
                 async with self._batch_lock:
-                    pass
+                    if self._connection is not None:
+                        await self._connection.commits_settled()
         except TimeoutError:
             log.warning("rebalance.batch_still_running", group=self.group)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Forget what was expected of partitions that may have been read elsewhere meanwhile."""
+        """Forget what was expected of partitions that may have been read elsewhere meanwhile; keep fuses blown."""
         self._expected.clear()
-        self.state.fused = {p for p in self.state.fused if TopicPartition(*p) in assigned}
+        fused, self.state.fused = self.state.fused, set()
+        if fused and self._connection is not None:
+            self._pause(fused, self._connection)
 
 
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, Transient) or is_transient(error)
-
-
-def _next_offsets(records: Sequence[RawRecord]) -> dict[Partition, int]:
-    offsets: dict[Partition, int] = {}
-    for record in records:
-        partition = (record.topic, record.partition)
-        offsets[partition] = max(offsets.get(partition, 0), record.offset + 1)
-    return offsets
 
 
 def _first_offsets(records: Sequence[RawRecord]) -> dict[Partition, int]:

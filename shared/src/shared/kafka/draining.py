@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 POLL_TIMEOUT_MS: Final = 250
 """How long an idle poll waits; a record that arrives ends the wait at once."""
+COMMIT_TIMEOUT_SECONDS: Final = 5.0
+"""How long leaving waits for the last commit; part of the service's drain."""
+log = structlog.get_logger()
 
 Batch = dict[TopicPartition, list[ConsumerRecord[Any, Any]]]
 
@@ -29,7 +33,46 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         self._last_topics = frozenset(last_topics)
         self._draining_to: dict[TopicPartition, int | None] | None = None
         self._behind: dict[TopicPartition, tuple[int | None, float]] = {}
+        self._to_commit: dict[TopicPartition, int] = {}
+        self._committing: asyncio.Task[None] | None = None
         self.polled_at = time.monotonic()
+
+    async def stop(self) -> None:
+        """Commit what waits for it, bounded, then leave the group."""
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                await self.commits_settled()
+        except TimeoutError:
+            log.warning("offsets.not_committed", error="TimeoutError")
+        if self._committing is not None:
+            self._committing.cancel()
+        await super().stop()
+
+    def commit_soon(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit exactly `offsets` while the next batch is in work; one request at a time, always the newest.
+
+        A commit that fails or comes late costs a replay, never a record.
+        """
+        self._to_commit.update(offsets)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_all())
+
+    async def commits_settled(self) -> None:
+        """Wait until nothing waits to be committed."""
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
+
+    async def _commit_all(self) -> None:
+        while self._to_commit:
+            waiting, self._to_commit = self._to_commit, {}
+            assigned = self.assignment()
+            ours = {tp: offset for tp, offset in waiting.items() if tp in assigned}
+            try:
+                if ours:
+                    await self.commit(ours)
+            except (KafkaError, IllegalStateError) as error:
+                # The partition's next owner replays, and its inbox answers with what is stored.
+                log.warning("offsets.not_committed", error=type(error).__name__)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Batch:
         """One poll, facts first. The caller's `timeout_ms` is replaced by `POLL_TIMEOUT_MS`."""

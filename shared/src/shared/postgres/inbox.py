@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.types import Message
 from shared.errors import Transient
 from shared.kafka.records import Received, WireMessage, pack, unpack
-from shared.postgres.platform_tables import applied_offset, inbox
-from shared.postgres.rows import Upsert, insert_rows, select_matching
+from shared.postgres.platform_tables import inbox
+from shared.postgres.rows import select_matching
 
 Key = tuple[str, str, str]
+NOWHERE: Final[Mapping[tuple[str, int], int]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,33 +55,41 @@ async def admit(tx: AsyncConnection, records: Sequence[Received[Message]]) -> Ad
 
 
 async def record(
-    tx: AsyncConnection, records: Sequence[Received[Message]], answers: Mapping[Key, Sequence[WireMessage]]
+    tx: AsyncConnection,
+    records: Sequence[Received[Message]],
+    answers: Mapping[Key, Sequence[WireMessage]],
+    next_offsets: Mapping[tuple[str, int], int] = NOWHERE,
 ) -> None:
-    """Mark `records` as applied with their answers; raises `Transient` if another transaction was faster."""
-    rows = [
-        {
-            "borrower_id": r.borrower_id,
-            "ce_source": r.ce_source,
-            "ce_id": r.ce_id,
-            "body_sha256": r.body_sha256,
-            "published": pack(answers[r.key]) if r.key in answers else None,
-        }
-        for r in records
-    ]
-    written = await insert_rows(tx, inbox, rows, returning=("ce_id",))
-    if len(written) != len(rows):
+    """Mark `records` as applied with their answers, and how far each partition is, which never goes back.
+
+    Raises `Transient` if another transaction applied one of the records first.
+    """
+    offsets = sorted(next_offsets.items())
+    arguments = (
+        [r.borrower_id for r in records],
+        [r.ce_source for r in records],
+        [r.ce_id for r in records],
+        [r.body_sha256 for r in records],
+        [pack(answers[r.key]) if r.key in answers else None for r in records],
+        [topic for (topic, _), _ in offsets],
+        [partition for (_, partition), _ in offsets],
+        [offset for _, offset in offsets],
+    )
+    written = (await tx.exec_driver_sql(_RECORD, arguments)).scalar_one()
+    if written != len(records):
         raise Transient("another replica applied the same records at the same time")
 
 
-async def record_offsets(tx: AsyncConnection, next_offsets: Mapping[tuple[str, int], int]) -> None:
-    """Remember how far each partition has been applied; it never goes back."""
-    rows = [
-        {"topic": topic, "partition": partition, "next_offset": offset}
-        for (topic, partition), offset in sorted(next_offsets.items())
-    ]
-    keep_highest = Upsert(
-        keys=("topic", "partition"),
-        update=("next_offset",),
-        where="applied_offset.next_offset < excluded.next_offset",
-    )
-    await insert_rows(tx, applied_offset, rows, on_conflict=keep_highest)
+_RECORD: Final = """
+WITH written AS (
+  INSERT INTO inbox (borrower_id, ce_source, ce_id, body_sha256, published)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+  ON CONFLICT DO NOTHING RETURNING 1
+), reached AS (
+  INSERT INTO applied_offset (topic, partition, next_offset)
+  SELECT * FROM unnest($6::text[], $7::integer[], $8::bigint[])
+  ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+  WHERE applied_offset.next_offset < excluded.next_offset
+)
+SELECT count(*) FROM written
+"""
