@@ -10,6 +10,8 @@ import phonenumbers
 @lru_cache(maxsize=65_536)
 def to_e164(text: str, *, default_region: str) -> str | None:
     """`text` in E.164 form; a number without a country belongs to `default_region`. None: it isn't a number."""
+    if any(character.isalpha() for character in text):
+        return None  # the parser would read letters as keys of a telephone
     try:
         number = phonenumbers.parse(text, default_region)
     except phonenumbers.NumberParseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,10 +20,10 @@ from notifier.domain.permits import (
     Surroundings,
     block_of,
     expiry_reason,
-    rises,
 )
-from notifier.ports import Answer, Claim, Claimed, PermitKey, SendRequest, SendResult, Tx
-from shared.contracts import AttemptSubmittedV1, Channel, NotMadeReason
+from notifier.domain.receipts import Receipt
+from notifier.ports import Answer, Claim, Claimed, KnownAttempt, PermitKey, SendRequest, SendResult, Tx
+from shared.contracts import AttemptSubmittedV1, Channel, ContactResult, NotMadeReason
 from shared.kafka.records import Outgoing
 
 
@@ -158,16 +158,6 @@ class FakePermits:
         """Every claim in hand has lost its sender."""
         self.held = {k: replace(h, lapsed=True) if h.state == "sending" else h for k, h in self.held.items()}
 
-    def prove(self, attempt_id: str) -> PermitEnded | None:
-        """What a receipt does: made, if that rises."""
-        key = next(k for k in self.held if k[1] == attempt_id)
-        held = self.held[key]
-        if not rises(held.state, "made"):
-            return None
-        sent_at = held.sent_at or held.permit.expires_at
-        self.held[key] = replace(held, state="made", reason=None, sent_at=sent_at, ended_at=sent_at)
-        return _ended(self.held[key])
-
     def _record(self, result: SendResult, owner: str, now: datetime) -> PermitEnded | None:
         held = self.held[result.key]
         states: dict[str, EndState] = {"made": "made", "rejected": "not_made", "not_used": "not_made"}
@@ -243,6 +233,53 @@ def _ended(held: Held) -> PermitEnded:
         reason=held.reason,
         at=at,
     )
+
+
+class FakeReceipts:
+    """`ReceiptStore` in memory, over permits in memory."""
+
+    def __init__(self, permits: FakePermits) -> None:
+        self._permits = permits
+        self._stored: dict[tuple[str, str], Receipt] = {}
+        self._waiting: dict[tuple[str, str], Receipt] = {}
+        self.results: dict[str, ContactResult] = {}
+
+    async def lock_attempts(self, tx: Tx, attempt_ids: Sequence[str], *, now: datetime) -> Mapping[str, KnownAttempt]:
+        chosen: dict[str, Held] = {}
+        for key, held in sorted(self._permits.held.items()):
+            known = chosen.get(key[1])
+            if key[1] in attempt_ids and (known is None or known.sent_at is None):
+                chosen[key[1]] = held
+        return {
+            attempt_id: KnownAttempt(
+                ended=_ended(replace(held, state="made", reason=None, sent_at=held.sent_at or now)),
+                state=held.state,
+                result=self.results.get(attempt_id),
+            )
+            for attempt_id, held in chosen.items()
+        }
+
+    async def add(self, tx: Tx, receipts: Sequence[Receipt], *, applied: frozenset[str]) -> Sequence[Receipt]:
+        new = {(r.attempt_id, r.receipt_id): r for r in receipts if (r.attempt_id, r.receipt_id) not in self._stored}
+        self._stored |= new
+        self._waiting |= {key: receipt for key, receipt in new.items() if key[0] not in applied}
+        return [new[key] for key in sorted(new)]
+
+    async def take_waiting(self, tx: Tx, *, limit: int) -> Sequence[Receipt]:
+        known = {key[1] for key in self._permits.held}
+        ready = [key for key in sorted(self._waiting) if key[0] in known][:limit]
+        return [self._waiting.pop(key) for key in ready]
+
+    async def prove(
+        self, tx: Tx, proofs: Sequence[tuple[KnownAttempt, Receipt, ContactResult]], *, now: datetime
+    ) -> None:
+        for known, _, result in proofs:
+            ended = known.ended
+            key = (ended.borrower_id, ended.attempt_id, ended.submission_number)
+            self._permits.held[key] = replace(
+                self._permits.held[key], state="made", reason=None, sent_at=ended.at, ended_at=now
+            )
+            self.results[ended.attempt_id] = result
 
 
 class PlainSealer:
