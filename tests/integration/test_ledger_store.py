@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from decorum_local import LocalPlatform
 from ledger.adapters import exports
 from ledger.adapters.case_file import read_case
 from ledger.adapters.store import SqlLedgerStore
@@ -38,6 +42,7 @@ from shared.postgres.engine import create_engine
 from shared.postgres.migrations import downgrade, migrate
 
 NOW = datetime(2026, 9, 16, 2, tzinfo=UTC)
+_numbers = count(1)
 
 
 @dataclass
@@ -97,10 +102,32 @@ class Bench:
         return {account: amount for account, amount in sums.items() if amount}
 
 
+@pytest.fixture(scope="module")
+def migrated(platform: LocalPlatform) -> Iterator[str]:
+    """A database with the ledger's schema, migrated once and copied for each test."""
+    name = f"ledger_template_{os.getpid()}"
+    asyncio.run(migrate("ledger", platform.database_url(name)))
+    yield name
+    platform.drop_databases([name])
+
+
+@pytest.fixture
+def ledger_database(platform: LocalPlatform, migrated: str) -> Iterator[Callable[[], str]]:
+    """Make databases with the ledger's schema; dropped after the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"ledger_{os.getpid()}_{next(_numbers)}")
+        platform.create_databases(made[-1:], template=migrated)
+        return platform.database_url(made[-1])
+
+    yield make
+    platform.drop_databases(made)
+
+
 @pytest_asyncio.fixture
-async def bench(database_url: str) -> AsyncIterator[Bench]:
-    await migrate("ledger", database_url)
-    engine = create_engine(database_url, application_name="test-ledger")
+async def bench(ledger_database: Callable[[], str]) -> AsyncIterator[Bench]:
+    engine = create_engine(ledger_database(), application_name="test-ledger")
     own, clock = Settings(), VirtualClock(NOW)
     yield Bench(
         engine=engine,
@@ -215,8 +242,8 @@ def of_type(messages: Iterable[Message], message_type: type[Message]) -> list[An
     return [message for message in messages if isinstance(message, message_type)]
 
 
-def hours(count: float) -> datetime:
-    return NOW + timedelta(hours=count)
+def hours(after_now: float) -> datetime:
+    return NOW + timedelta(hours=after_now)
 
 
 async def test_a_payment_pays_fees_then_interest_then_principal_of_what_is_overdue(bench: Bench) -> None:
@@ -339,7 +366,7 @@ async def test_the_same_payment_under_another_event_id_is_booked_once_and_answer
 
 
 async def test_versions_and_transactions_do_not_depend_on_how_events_were_batched(
-    bench: Bench, fresh_database: Callable[[str], str]
+    bench: Bench, ledger_database: Callable[[], str]
 ) -> None:
     records = [
         overdue("o1", hours(-30)),
@@ -349,9 +376,7 @@ async def test_versions_and_transactions_do_not_depend_on_how_events_were_batche
         registered("r0", hours(-60)),
         paid("P1", hours(-4), 300, ce_id="again"),
     ]
-    url = fresh_database("ledger")
-    await migrate("ledger", url)
-    engine = create_engine(url, application_name="test-ledger")
+    engine = create_engine(ledger_database(), application_name="test-ledger")
     other = Bench(engine=engine, clock=bench.clock, desk=bench.desk)
     try:
         await bench.receive(*records)
