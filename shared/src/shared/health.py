@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import ProgrammingError
 
 from shared.http import Request, Response
 from shared.observability import metrics
@@ -29,6 +30,8 @@ class Health:
         self._service = service
         self._database: str | None = "not reached yet"
         self._kafka: str | None = "not reached yet"
+        self._complete_at = time.monotonic()
+        """When database and broker last came back, as far as one of them was away since the start."""
 
     def add_routes(self) -> None:
         """Serve the three paths."""
@@ -40,6 +43,8 @@ class Health:
         """Ask database and broker every second whether they are there."""
         while True:
             self._database, self._kafka = await asyncio.gather(self._probe_database(), self._probe_kafka())
+            if self._database is not None or self._kafka is not None:
+                self._complete_at = time.monotonic()
             metrics.FUSED_PARTITIONS.labels(self._service.name).set(len(self._service.consumer.state.fused))
             await asyncio.sleep(WATCH_SECONDS)
 
@@ -48,24 +53,27 @@ class Health:
             async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
                 async with self._service.engine.connect() as connection:
                     await connection.execute(sa.text("SELECT 1 FROM inbox LIMIT 1"))
+        except ProgrammingError:
+            return "reached, but its schema is missing: run `decorum db migrate`"
         except Exception as error:  # edge: any failure means that it can't be used now
-            return type(error).__name__
+            return f"can't be used: {type(error).__name__}"
         return None
 
     async def _probe_kafka(self) -> str | None:
         subscription = self._service.subscription
         consumer = subscription.consumer if subscription else None
         if consumer is None:
-            return "not reached yet"
+            reason = self._service.kafka_away
+            return f"not reached yet: {reason}" if reason else "not reached yet"
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                await consumer.topics()
+                missing = set(self._service.consumer.topics) - await consumer.topics()
         except Exception as error:  # edge: as above
-            return type(error).__name__
-        return None
+            return f"can't be reached: {type(error).__name__}"
+        return f"topics are missing (`decorum topics create`): {', '.join(sorted(missing))}" if missing else None
 
     async def livez(self, _: Request) -> Response:
-        """503 when consumption stopped for good or stands still."""
+        """503 when consumption stopped for good or stands still for another reason than that something is away."""
         reason = self._stall()
         return Response(status=503 if reason else 200, json={"alive": reason is None, "reason": reason})
 
@@ -75,9 +83,10 @@ class Health:
             return state.fatal
         now = time.monotonic()
         if state.batch_since is not None:
-            return "a batch does not end" if now - state.batch_since > BATCH_STALL_SECONDS_MAX else None
+            stalled = now - max(state.batch_since, self._complete_at) > BATCH_STALL_SECONDS_MAX
+            return "a batch does not end" if stalled else None
         consumer = subscription.consumer if subscription else None
-        if consumer is not None and now - consumer.polled_at > POLL_STALL_SECONDS_MAX:
+        if consumer is not None and now - max(consumer.polled_at, self._complete_at) > POLL_STALL_SECONDS_MAX:
             return "the consume loop does not poll"
         return None
 

@@ -50,11 +50,15 @@ class Route:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self.endpoints.get(scope["method"])
         if endpoint is None:
-            await _send(send, Response(status=405, text="method not allowed"))
+            allowed = {"allow": ", ".join(sorted(self.endpoints))}
+            await _send(send, Response(status=405, text="method not allowed", headers=allowed))
             return
-        body = await _body(receive)
-        if body is None:
-            await _send(send, Response(status=413, text="body too large"))
+        try:
+            body = await _body(receive)
+        except _TooLarge:
+            await _send(send, Response(status=413, text="body too large", headers={"connection": "close"}))
+            return
+        except _Gone:
             return
         request = Request(
             method=scope["method"],
@@ -71,16 +75,24 @@ class Route:
         await _send(send, response)
 
 
-async def _body(receive: Receive) -> bytes | None:
+class _TooLarge(Exception):
+    """The body is larger than `BODY_BYTES_MAX`."""
+
+
+class _Gone(Exception):
+    """The client left before its body was complete: half a request is none."""
+
+
+async def _body(receive: Receive) -> bytes:
     chunks, size = [], 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return b""
+            raise _Gone
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > BODY_BYTES_MAX:
-            return None
+            raise _TooLarge
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

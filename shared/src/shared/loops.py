@@ -40,7 +40,7 @@ class Loop:
         self._idle_seconds = idle_seconds
         self._may_run = may_run
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopped = asyncio.Event()
         self._running = False
         self._settled = False
 
@@ -56,13 +56,13 @@ class Loop:
 
     def stop(self) -> None:
         """End after the run in hand."""
-        self._stopping = True
+        self._stopped.set()
         self._wake.set()
 
     async def run(self) -> None:
         """The loop itself; ends after `stop`."""
         failures = 0
-        while not self._stopping:
+        while not self._stopped.is_set():
             self._wake.clear()
             try:
                 worked = await self._run()
@@ -71,7 +71,8 @@ class Loop:
                 self.failing = type(error).__name__
                 metrics.LOOP_RUNS.labels(self.name, "failed").inc()
                 log.warning("loop.failed", loop=self.name, error=self.failing, exc_info=error)
-                await asyncio.sleep(min(FAILURE_BACKOFF_SECONDS_MAX, 0.1 * 2**failures) * random.uniform(0.5, 1))
+                # Not cut short by a wake: whatever wakes it would only make it fail faster.
+                await _wait(self._stopped, backoff_seconds(failures))
                 continue
             failures, self.failing = 0, None
             metrics.LOOP_RUNS.labels(self.name, "worked" if worked else "idle").inc()
@@ -80,7 +81,7 @@ class Loop:
                 continue
             if not self._wake.is_set():
                 self._settled = True
-                await self._sleep()
+                await _wait(self._wake, self._idle_seconds)
 
     async def _run(self) -> int:
         if not self._may_run():
@@ -91,9 +92,15 @@ class Loop:
         finally:
             self._running = False
 
-    async def _sleep(self) -> None:
-        try:
-            async with asyncio.timeout(self._idle_seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+
+def backoff_seconds(failures: int) -> float:
+    """How long to rest after so many failures in a row: doubling, bounded, never the same for two replicas."""
+    return min(FAILURE_BACKOFF_SECONDS_MAX, 0.1 * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

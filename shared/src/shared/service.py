@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ from urllib.parse import urlsplit
 
 import structlog
 from faststream.asgi import AsgiFastStream
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from shared import settings
 from shared.clock import Clock, ShiftedClock, SystemClock, VirtualClock
@@ -49,16 +52,21 @@ class PlatformSettings:
     clock: Literal["system", "shifted", "virtual"] = "system"
     clock_file: str | None = None
     clock_start: datetime | None = None
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     database_connections_max: int = 8
 
     def __post_init__(self) -> None:
+        url = _database_url(self.database_url)
+        for server in self.kafka_bootstrap_servers.split(","):
+            if not re.fullmatch(r"([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", server.strip()):
+                raise ValueError("DECORUM_KAFKA_BOOTSTRAP_SERVERS must be host:port, or several with commas between")
+        if not 2 <= self.database_connections_max <= 100:
+            raise ValueError("DECORUM_DATABASE_CONNECTIONS_MAX must be between 2 and 100")
         if self.clock == "shifted" and self.clock_file is None:
             raise ValueError("DECORUM_CLOCK=shifted needs DECORUM_CLOCK_FILE")
         if self.clock == "virtual" and self.clock_start is None:
             raise ValueError("DECORUM_CLOCK=virtual needs DECORUM_CLOCK_START")
-        self.require_loopback(*(f"kafka://{server}" for server in self.kafka_bootstrap_servers.split(",")))
-        url = make_url(self.database_url)
+        self.require_loopback(*(f"kafka://{server.strip()}" for server in self.kafka_bootstrap_servers.split(",")))
         host = url.host or str(url.query.get("host", ""))
         if self.clock != "system" and not _is_local(host):
             raise ValueError("a shifted clock is refused with a database that isn't the embedded one")
@@ -76,11 +84,27 @@ class PlatformSettings:
     def make_clock(self) -> Clock:
         """The clock that the settings ask for."""
         if self.clock == "shifted":
-            return ShiftedClock(Path(str(self.clock_file)))
+            try:
+                return ShiftedClock(Path(str(self.clock_file)))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise settings.SettingsError(
+                    f"DECORUM_CLOCK_FILE: {self.clock_file}: {type(error).__name__}"
+                ) from error
         if self.clock == "virtual":
             assert self.clock_start is not None, "checked when the settings were built"
             return VirtualClock(self.clock_start)
         return SystemClock()
+
+
+def _database_url(text: str) -> URL:
+    """The text of an error must not quote the URL: it may hold a password."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise ValueError("DECORUM_DATABASE_URL is not a URL (postgresql+asyncpg://user:password@host:5432/)") from error
+    if url.drivername != "postgresql+asyncpg":
+        raise ValueError("DECORUM_DATABASE_URL must begin with postgresql+asyncpg://")
+    return url
 
 
 def _is_local(host: str) -> bool:
@@ -110,6 +134,8 @@ class Service:
         )
         self.outbox = Outbox(source=f"decorum/{name}", engine=self.engine, publisher=self.publisher)
         self.in_flight_requests = 0
+        self.kafka_away: str | None = None
+        """Why the broker could not be reached at the last attempt."""
         self._last_topics = last_topics
         self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
@@ -188,6 +214,7 @@ class Service:
         )
 
     async def _start(self) -> None:
+        _collect_garbage_seldom()
         for start, _ in self._hooks:
             await start()
         self._tasks = [
@@ -213,10 +240,12 @@ class Service:
                 await self.publisher.start()
                 await subscription.start()
             except Exception as error:  # edge: whatever keeps the broker away, the service waits for it
-                log.warning("kafka.away", error=type(error).__name__)
+                self.kafka_away = type(error).__name__
+                log.warning("kafka.away", error=self.kafka_away)
                 await self.publisher.stop()
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
+                self.kafka_away = None
                 self._subscription = subscription
                 self.wake("outbox")
                 return
@@ -254,6 +283,13 @@ class Service:
                 or any(loop.busy for loop in self.loops)
             ),
         }
+
+
+def _collect_garbage_seldom() -> None:
+    """A batch keeps thousands of new objects alive until it ends; looking for cycles among them finds none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 class _App(AsgiFastStream):

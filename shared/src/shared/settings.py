@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import types
 import typing
@@ -59,9 +60,12 @@ def _parse(variable: str, text: str, hint: Any) -> Any:
     if hint is datetime:
         return _parse_instant(variable, text)
     try:
-        return hint(text)
+        value = hint(text)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{variable}: is not a valid {getattr(hint, '__name__', hint)}") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"{variable}: must be a finite number")
+    return value
 
 
 def _parse_instant(variable: str, text: str) -> datetime:

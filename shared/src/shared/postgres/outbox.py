@@ -17,7 +17,8 @@ RELAY_RECORDS_MAX = 1_000
 class Outbox:
     """Adds messages inside the caller's transaction; `relay` publishes them in order and forgets them.
 
-    A crash between publishing and forgetting publishes again; readers drop the doubles by their ids.
+    The messages of one borrower leave in the order in which they were written, however many replicas relay. A crash
+    between publishing and forgetting publishes again; readers drop the doubles by their ids.
     """
 
     def __init__(self, *, source: str, engine: AsyncEngine, publisher: Publisher) -> None:
@@ -35,11 +36,26 @@ class Outbox:
     async def relay(self) -> int:
         """Publish one bounded batch and forget it; the number of messages that it moved."""
         async with self._engine.begin() as tx:
-            result = await tx.exec_driver_sql(
-                "DELETE FROM outbox WHERE (borrower_id, outbox_id) IN (SELECT borrower_id, outbox_id FROM outbox "
-                "ORDER BY outbox_id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING outbox_id, message",
-                (RELAY_RECORDS_MAX,),
-            )
+            result = await tx.exec_driver_sql(_TAKE, (RELAY_RECORDS_MAX,))
             rows = sorted(result.all(), key=lambda row: int(row.outbox_id))
             await self._publisher.publish([message for row in rows for message in unpack(row.message)])
         return len(rows)
+
+
+# A row waits while another replica has an earlier one of the same borrower in hand.
+_TAKE = """
+WITH free AS MATERIALIZED (
+  SELECT borrower_id, outbox_id FROM outbox ORDER BY outbox_id LIMIT $1 FOR UPDATE SKIP LOCKED
+), in_other_hands AS (
+  SELECT held.borrower_id, min(held.outbox_id) AS outbox_id FROM outbox AS held
+  WHERE held.outbox_id < (SELECT max(outbox_id) FROM free)
+    AND NOT EXISTS (SELECT FROM free WHERE free.outbox_id = held.outbox_id)
+  GROUP BY held.borrower_id
+)
+DELETE FROM outbox USING free
+WHERE outbox.borrower_id = free.borrower_id AND outbox.outbox_id = free.outbox_id AND NOT EXISTS (
+  SELECT FROM in_other_hands AS held
+  WHERE held.borrower_id = free.borrower_id AND held.outbox_id < free.outbox_id
+)
+RETURNING outbox.outbox_id, outbox.message
+"""
