@@ -133,7 +133,7 @@ def _payment(detail: Detail) -> str:
             if (amount := detail["allocated"].get(component, 0))
         ]
         if detail["suspense_minor"]:
-            parts.append(f"suspense {money(detail['suspense_minor'], detail['currency'])} ({detail['posted_to']})")
+            parts.append(f"suspense {money(detail['suspense_minor'], detail['currency'])}")
         text += " → " + ", ".join(parts)
     return text
 
@@ -165,7 +165,7 @@ def _plain(detail: Detail) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}"
         for name, value in detail.items()
-        if isinstance(value, (str, int)) and name not in ("borrower_id", "loan_id") and value != ""
+        if isinstance(value, (str, int)) and name not in ("borrower_id", "loan_id", "attempt_id") and value != ""
     )
 
 
