@@ -257,6 +257,18 @@ async def test_the_lifetime_of_an_attempt_ends_also_when_nobody_looked_in_time(
     assert [(a.state, a.end_reason) for a in ended] == [("ended", "expired")]
 
 
+async def test_a_step_that_is_planned_and_due_in_the_same_release_is_stored_with_its_submission(
+    start: Callable[[], Awaitable[Replica]],
+) -> None:
+    replica = await start()
+    await replica.learns(borrower(), balance())
+    replica.clock.move_to(at(14, 9))  # the first step's time is over, the second one is due
+    await replica.releaser.run_once()
+    (submission,) = await replica.outgoing()
+    rows = [a for a in await replica.rows(tables.attempt) if a.state == "submitted"]
+    assert [(str(a.attempt_id), a.step_key, a.submissions) for a in rows] == [(submission.attempt_id, "day-004-sms", 1)]
+
+
 def _of(borrower_id: str, message: Message) -> Message:
     return msgspec.structs.replace(message, borrower_id=borrower_id)
 

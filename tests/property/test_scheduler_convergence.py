@@ -120,7 +120,7 @@ def test_any_order_and_duplication_of_facts_gives_the_same_profile_and_plan(
 @given(histories())
 def test_every_planned_attempt_is_due_on_a_half_hour_inside_its_lifetime(events: list[Event]) -> None:
     planned = plan(_after(events), PLAYBOOK, NOW)
-    for group in planned.groups:
+    for group in planned.groups.values():
         attempt = group.next_attempt
         if attempt is not None:
             assert attempt.due_at < attempt.expires_at

@@ -219,7 +219,7 @@ def test_contacts_of_one_borrower_keep_their_distance() -> None:
 def test_the_shipped_paths_stay_well_inside_the_courteous_caps_and_end_in_a_referral(
     size: str, broken_promises: int
 ) -> None:
-    shapes = frozenset({LoanShape(size=size, lag_days=0)})  # type: ignore[arg-type]
+    shapes = frozenset({LoanShape(size, 0)})  # type: ignore[arg-type]
     path = path_of(PLAYBOOK.book, shapes, "CNY", broken_promises)
     days = [(step.day, step.channel) for step, _ in path.steps]
     for day, _ in days:

@@ -18,12 +18,12 @@ CREATE TABLE borrower (
     language text CHECK (language IN ('zh', 'en')),
     region text,
     zones text[],
-    contact_places jsonb,
+    contact_places text,
     wake_at timestamptz,
     CHECK (num_nulls(profile_at, profile_tie, language, region, zones, contact_places) IN (0, 6))
 ) WITH (fillfactor = 70)
 """,
-    "COMMENT ON COLUMN borrower.contact_places IS 'contact points without their numbers'",
+    "COMMENT ON COLUMN borrower.contact_places IS 'JSON: contact points without their numbers'",
     "COMMENT ON COLUMN borrower.wake_at IS 'when the plan must be looked at without an event: the release queue'",
     "CREATE INDEX borrower_due ON borrower (wake_at, borrower_id) WHERE wake_at IS NOT NULL",
     """

@@ -88,7 +88,7 @@ def _rows(
         book = read_book(folder)
     except StrategyFileError as error:
         raise Rejection(str(error)) from error
-    shape = LoanShape(size=book.grading.size(currency, amount_minor), lag_days=0)
+    shape = LoanShape(book.grading.size(currency, amount_minor), 0)
     path = path_of(book, frozenset({shape}), currency, broken_promises)
     rows: list[dict[str, Any]] = []
     for step, strategy in path.steps:

@@ -20,6 +20,7 @@ from shared.postgres.rows import Row, Upsert, insert_rows, lock_borrowers, updat
 
 ATTEMPTS_KEPT_IN_VIEW: Final = timedelta(days=60)
 """Attempts that expired longer ago can't touch a plan: a step is planned only before its own expiry."""
+_places: Final = msgspec.json.Decoder(tuple[ContactPlace, ...])
 
 
 def _names(table: sa.Table) -> tuple[str, ...]:
@@ -81,19 +82,22 @@ class PostgresDossiers:
         ]
         await self._delete_attempts(tx, changes)
         attempts = [
-            _attempt_row(after.profile.borrower_id, attempt)
+            (after.profile.borrower_id, before.attempts.get(key), attempt)
             for before, after in changes
             for key, attempt in after.attempts.items()
             if before.attempts.get(key) is not attempt
         ]
+        whole = [_attempt_row(borrower_id, a) for borrower_id, known, a in attempts if not _is_same_step(known, a)]
+        moved = [_attempt_move(borrower_id, a) for borrower_id, known, a in attempts if _is_same_step(known, a)]
         referrals = [
             _referral_row(after.profile.borrower_id, referral)
             for before, after in changes
             for key, referral in after.referrals.items()
             if key not in before.referrals
         ]
-        for table, rows in ((tables.loan, loans), (tables.circumstance, circumstances), (tables.attempt, attempts)):
+        for table, rows in ((tables.loan, loans), (tables.circumstance, circumstances), (tables.attempt, whole)):
             await insert_rows(tx, table, rows, on_conflict=_UPSERTS[table])
+        await update_rows(tx, tables.attempt, moved, keys=("borrower_id", "attempt_id"))
         await insert_rows(tx, tables.referral, referrals, on_conflict="raise")
 
     async def _save_borrowers(self, tx: AsyncConnection, changes: Sequence[tuple[Dossier, Dossier]]) -> None:
@@ -174,7 +178,7 @@ def _person(row: Row) -> Person | None:
         language=row.language,
         region=row.region,
         zones=tuple(row.zones),
-        contact_places=msgspec.convert(row.contact_places, tuple[ContactPlace, ...]),
+        contact_places=_places.decode(row.contact_places),
     )
 
 
@@ -186,7 +190,7 @@ def _person_row(borrower_id: str, person: Person) -> dict[str, Any]:
         "language": person.language,
         "region": person.region,
         "zones": person.zones,
-        "contact_places": person.contact_places,
+        "contact_places": msgspec.json.encode(person.contact_places).decode(),
     }
 
 
@@ -254,6 +258,34 @@ _ATTEMPT_FIELDS: Final = _names(tables.attempt)[1:]
 
 def _attempt_row(borrower_id: str, attempt: Attempt) -> dict[str, Any]:
     return {"borrower_id": borrower_id, **{name: getattr(attempt, name) for name in _ATTEMPT_FIELDS}}
+
+
+_MOVING_FIELDS: Final = (
+    "attempt_id",
+    "due_at",
+    "state",
+    "end_reason",
+    "wanted",
+    "submissions",
+    "deferred_until",
+    "submitted_at",
+    "contact_point_id",
+    "approval",
+)
+"""What changes once an attempt was handed over; the rest says which step it is."""
+
+
+def _is_same_step(known: Attempt | None, attempt: Attempt) -> bool:
+    return known is not None and (known.planned_for, known.expires_at, known.strategy, known.strategy_hash) == (
+        attempt.planned_for,
+        attempt.expires_at,
+        attempt.strategy,
+        attempt.strategy_hash,
+    )
+
+
+def _attempt_move(borrower_id: str, attempt: Attempt) -> dict[str, Any]:
+    return {"borrower_id": borrower_id, **{name: getattr(attempt, name) for name in _MOVING_FIELDS}}
 
 
 def _referral(row: Row) -> Referral:

@@ -24,7 +24,7 @@ borrower = sa.Table(
     _column("language", sa.Text, null=True),
     _column("region", sa.Text, null=True),
     _column("zones", sa.ARRAY(sa.Text), null=True),
-    _column("contact_places", JSONB, null=True),
+    _column("contact_places", sa.Text, null=True),
     _column("wake_at", _INSTANT, null=True),
 )
 

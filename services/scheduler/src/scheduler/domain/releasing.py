@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from scheduler.domain import standing
 from scheduler.domain.attempts import Attempt, Referral, ended
-from scheduler.domain.planning import Dossier, DueReferral, PlannedAttempts, Playbook, replan
+from scheduler.domain.group_plan import DueReferral
+from scheduler.domain.planning import Dossier, PlannedAttempts, Playbook, replan
 from scheduler.domain.standing import Group
 from shared import ids
 from shared.contracts.attempts import AttemptLoan, AttemptSubmittedV1, ReferralRecordedV1
@@ -36,42 +37,52 @@ def release(dossier: Dossier, playbook: Playbook, now: datetime) -> Released:
 
     The dossier that comes back has nothing due: its `wake_at` lies after `now`.
     """
-    left = Released(dossier=dossier)
+    submissions: list[AttemptSubmittedV1] = []
+    referrals: list[ReferralRecordedV1] = []
+    over: list[Attempt] = []
+    current, planned = replan(dossier, playbook, now)
     for _ in range(_MOVES_MAX):
-        current, planned = replan(left.dossier, playbook, now)
-        left = replace(left, dossier=current)
-        moved = _move(left, planned, playbook, now)
-        if moved is None:
-            assert current.wake_at is None or current.wake_at > now, "a release leaves nothing that is due"
-            return left
-        left = moved
-    current, _ = replan(left.dossier, playbook, now)
-    return replace(left, dossier=replace(current, wake_at=now + timedelta(minutes=1)))
+        if current.wake_at is None or current.wake_at > now:
+            break
+        if expired := _expired(current, now):
+            over += expired
+            current = _with_attempts(current, expired)
+        elif due_referral := _due_referral(planned):
+            current, recorded = _record(current, due_referral, now)
+            referrals.append(recorded)
+        else:
+            due = (a for a in current.attempts.values() if a.state == "planned" and a.wanted and a.due_at <= now)
+            current, submission = _submit(current, min(due, key=_in_order), planned, playbook, now)
+            submissions.append(submission)
+        current, planned = replan(current, playbook, now)
+    else:
+        current = replace(current, wake_at=now + timedelta(minutes=1))
+    return Released(dossier=current, submissions=tuple(submissions), referrals=tuple(referrals), ended=tuple(over))
 
 
-def _move(left: Released, planned: PlannedAttempts, playbook: Playbook, now: datetime) -> Released | None:
-    dossier = left.dossier
-    over = [a for a in dossier.attempts.values() if a.state in ("planned", "held") and a.expires_at <= now]
-    if over:
-        over = [ended(a, "expired" if a.wanted else "not_wanted") for a in sorted(over, key=_in_order)]
-        attempts = {**dossier.attempts, **{a.attempt_id: a for a in over}}
-        return replace(left, dossier=replace(dossier, attempts=attempts), ended=(*left.ended, *over))
-    for group in planned.groups:
-        if group.due_referral is not None:
-            return _record(left, group.due_referral, now)
-    due = [a for a in dossier.attempts.values() if a.state == "planned" and a.wanted and a.due_at <= now]
-    return _submit(left, min(due, key=_in_order), planned, playbook, now) if due else None
+def _expired(dossier: Dossier, now: datetime) -> list[Attempt]:
+    over = (a for a in dossier.attempts.values() if a.state in ("planned", "held") and a.expires_at <= now)
+    return [ended(a, "expired" if a.wanted else "not_wanted") for a in sorted(over, key=_in_order)]
+
+
+def _due_referral(planned: PlannedAttempts) -> DueReferral | None:
+    return next((g.due_referral for g in planned.groups.values() if g.due_referral is not None), None)
+
+
+def _with_attempts(dossier: Dossier, changed: Iterable[Attempt]) -> Dossier:
+    return replace(dossier, attempts={**dossier.attempts, **{a.attempt_id: a for a in changed}})
 
 
 def _in_order(attempt: Attempt) -> tuple[datetime, str]:
     return attempt.due_at, attempt.attempt_id
 
 
-def _submit(left: Released, attempt: Attempt, planned: PlannedAttempts, playbook: Playbook, now: datetime) -> Released:
-    dossier = left.dossier
+def _submit(
+    dossier: Dossier, attempt: Attempt, planned: PlannedAttempts, playbook: Playbook, now: datetime
+) -> tuple[Dossier, AttemptSubmittedV1]:
     person = dossier.profile.person
     place = standing.contact_place(dossier.profile, dossier.attempts.values(), attempt.channel, now)
-    group = next(g.group for g in planned.groups if g.group.currency == attempt.currency)
+    group = planned.groups[attempt.currency].group
     assert person is not None, "nothing is planned before the lender said who the borrower is"
     assert place is not None, "only what can be reached is wanted"
     submitted = replace(
@@ -101,8 +112,7 @@ def _submit(left: Released, attempt: Attempt, planned: PlannedAttempts, playbook
         step_key=attempt.step_key,
         approval=attempt.approval,
     )
-    attempts = {**dossier.attempts, attempt.attempt_id: submitted}
-    return replace(left, dossier=replace(dossier, attempts=attempts), submissions=(*left.submissions, message))
+    return _with_attempts(dossier, (submitted,)), message
 
 
 def _loans(group: Group, now: datetime, zone: str) -> Iterator[AttemptLoan]:
@@ -120,8 +130,8 @@ def _loans(group: Group, now: datetime, zone: str) -> Iterator[AttemptLoan]:
         )
 
 
-def _record(left: Released, due: DueReferral, now: datetime) -> Released:
-    dossier, group = left.dossier, due.group
+def _record(dossier: Dossier, due: DueReferral, now: datetime) -> tuple[Dossier, ReferralRecordedV1]:
+    group = due.group
     referral = Referral(
         referral_id=ids.derive(
             "referral", dossier.profile.borrower_id, group.currency, group.episode.isoformat(), due.step.key
@@ -143,4 +153,4 @@ def _record(left: Released, due: DueReferral, now: datetime) -> Released:
         reason=due.step.reason,
     )
     referrals = {**dossier.referrals, referral.referral_id: referral}
-    return replace(left, dossier=replace(dossier, referrals=referrals), referrals=(*left.referrals, message))
+    return replace(dossier, referrals=referrals), message

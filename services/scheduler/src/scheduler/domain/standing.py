@@ -159,6 +159,11 @@ def _lifted(profile: Profile, reply: Circumstance) -> bool:
     return any(c.order[0] > reply.order[0] for c in lifts)
 
 
+def reachable(profile: Profile, attempts: Iterable[Attempt], now: datetime) -> frozenset[StepChannel]:
+    """The channels on which the borrower can and may be reached, as far as the scheduler knows."""
+    return frozenset(c for c in _KINDS if contact_place(profile, attempts, c, now) is not None)
+
+
 def contact_place(
     profile: Profile, attempts: Iterable[Attempt], channel: StepChannel, now: datetime
 ) -> ContactPlace | None:
@@ -168,28 +173,37 @@ def contact_place(
     """
     if profile.person is None:
         return None
-    silent_points: set[str] = set()
-    for c in profile.circumstances.values():
-        opted_out = c.kind == "opt_out" and c.in_force(now) and c.channel in (None, channel)
-        if opted_out and c.contact_point_id is None:
-            return None
-        if c.kind == "reply" and c.detail == "stop" and c.channel == channel and not _lifted(profile, c):
-            return None
-        wrong_person = c.kind == "reply" and c.detail == "wrong_person" and not _lifted(profile, c)
-        if (opted_out or wrong_person) and c.contact_point_id is not None:
-            silent_points.add(c.contact_point_id)
+    silent = _silent_points(profile, channel, now) if profile.circumstances else frozenset()
+    if silent is None:
+        return None
     usable = [
         place
         for place in profile.person.contact_places
         if place.active
         and place.holder == "borrower"
         and place.kind in _KINDS[channel]
-        and place.contact_point_id not in silent_points
+        and place.contact_point_id not in silent
     ]
     if len(usable) < 2:
         return usable[0] if usable else None
     rejected = [a.contact_point_id for a in attempts if a.end_reason in ("rejected", "no_contact_point")]
     return min(usable, key=lambda place: rejected.count(place.contact_point_id))
+
+
+def _silent_points(profile: Profile, channel: StepChannel, now: datetime) -> frozenset[str] | None:
+    """The contact points that must not be used; None where the whole channel must not."""
+    silent: set[str] = set()
+    for c in profile.circumstances.values():
+        if c.kind == "opt_out" and c.channel in (None, channel) and c.in_force(now):
+            if c.contact_point_id is None:
+                return None
+            silent.add(c.contact_point_id)
+        elif c.kind == "reply" and not _lifted(profile, c):
+            if c.detail == "stop" and c.channel == channel:
+                return None
+            if c.detail == "wrong_person" and c.contact_point_id is not None:
+                silent.add(c.contact_point_id)
+    return frozenset(silent)
 
 
 def next_change(profile: Profile, now: datetime) -> datetime | None:

@@ -8,10 +8,10 @@ time passes, and two processes with the same facts have the same path.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Final, Literal, assert_never
+from typing import Final, Literal, NamedTuple, assert_never
 from zoneinfo import ZoneInfo
 
 from shared.contracts.attempts import ReferralTarget
@@ -38,11 +38,11 @@ class Step:
     local_hours: tuple[time, ...]
     """Preferred local times; each borrower gets one of them, always the same."""
     lifetime_hours: int
+    purpose: Purpose = field(init=False)
+    """Reminders come up to the due date, demands after it."""
 
-    @property
-    def purpose(self) -> Purpose:
-        """Reminders come up to the due date, demands after it."""
-        return "reminder" if self.day <= 0 else "demand"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "purpose", "reminder" if self.day <= 0 else "demand")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,8 +133,7 @@ class Grading:
                 assert_never(size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoanShape:
+class LoanShape(NamedTuple):
     """What of a loan a path depends on: the size of its amount, and by how many days it fell due after the oldest."""
 
     size: AmountSize
@@ -147,6 +146,9 @@ class Path:
 
     steps: tuple[tuple[Step, Strategy], ...]
     referrals: tuple[tuple[ReferralStep, Strategy], ...]
+    days: tuple[int, ...]
+    """The day of each step."""
+    by_key: Mapping[str, tuple[Step, Strategy]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,9 +183,12 @@ def path_of(book: StrategyBook, shapes: frozenset[LoanShape], currency: str, bro
             if _speaks(book, strategy, referral.day, shapes, broken_promises):
                 referrals.append((referral, strategy))
     first_referral_day = min((r.day for r, _ in referrals), default=1 << 30)
+    kept = sorted((s for s in steps if s[0].day < first_referral_day), key=lambda s: (s[0].day, s[0].key))
     return Path(
-        steps=tuple(sorted((s for s in steps if s[0].day < first_referral_day), key=lambda s: (s[0].day, s[0].key))),
+        steps=tuple(kept),
         referrals=tuple(sorted(referrals, key=lambda r: (r[0].day, r[0].key))),
+        days=tuple(step.day for step, _ in kept),
+        by_key={step.key: (step, strategy) for step, strategy in kept},
     )
 
 
