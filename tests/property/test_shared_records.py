@@ -36,14 +36,18 @@ header_values = (
 )
 
 
-def outcome(lying: Record) -> Poison | None:
+def refusal(lying: Record) -> Poison | None:
     try:
         decode(lying, now=NOW)
     except Poison as poison:
-        assert poison.reason in REASON_CODES
-        assert CANARY not in str(poison)
         return poison
     return None
+
+
+def check(lying: Record) -> None:
+    poison = refusal(lying)
+    assert poison is None or poison.reason in REASON_CODES
+    assert CANARY not in str(poison)
 
 
 @given(
@@ -53,13 +57,13 @@ def outcome(lying: Record) -> Poison | None:
     headers=st.lists(st.tuples(header_names, header_values), max_size=8),
 )
 def test_any_bytes_are_decoded_or_refused(topic: str, key: Any, value: Any, headers: Any) -> None:
-    outcome(Record(topic=topic, key=key, value=value, headers=headers))
+    check(Record(topic=topic, key=key, value=value, headers=headers))
 
 
 @given(name=names, headers=st.lists(st.tuples(header_names, header_values), max_size=4))
 def test_any_headers_on_a_good_body_are_decoded_or_refused(name: str, headers: Any) -> None:
     good = record(name)
-    outcome(replace(good, headers=(*good.headers, *headers)))
+    check(replace(good, headers=(*good.headers, *headers)))
 
 
 @settings(max_examples=400)
@@ -75,7 +79,7 @@ def test_any_value_in_any_field_is_decoded_or_refused_without_quoting_it(name: s
             break
         place = inner
     place[field] = data.draw(json_values)
-    outcome(replace(good, value=json.dumps(body).encode("utf-8", "surrogatepass")))
+    check(replace(good, value=json.dumps(body).encode("utf-8", "surrogatepass")))
 
 
 @given(name=names, field=st.text(min_size=1, max_size=10), value=json_values)
@@ -119,16 +123,17 @@ def test_encoding_and_decoding_is_the_identity(name: str, ce_id: str, source: st
 def test_any_instant_is_refused_or_in_bounds(instant: datetime, now: datetime) -> None:
     good = record("PaymentReceivedV1")
     headers = tuple((n, instant.isoformat().encode() if n == "ce_time" else v) for n, v in good.headers)
-    try:
-        received = decode(replace(good, headers=headers), now=now)
-    except Poison as poison:
-        assert poison.reason in ("bad_header", "time_ahead", "impossible_date")
-    else:
+    lying = replace(good, headers=headers)
+    poison = refusal(lying)
+    if poison is None:
+        received = decode(lying, now=now)
         assert received.ce_time <= now + timedelta(minutes=10)
         assert received.aged == (received.ce_time < now - timedelta(days=800))
+    else:
+        assert poison.reason in ("bad_header", "time_ahead", "impossible_date")
 
 
 @pytest.mark.parametrize("depth", [10, 500, 2_000, 60_000])
 def test_nesting_of_any_depth_is_decoded_or_refused(depth: int) -> None:
     body = b'{"x": ' + b'{"x": ' * depth + b"1" + b"}" * depth + b", " + (record().value or b"")[1:]
-    outcome(record(value=body))
+    check(record(value=body))
