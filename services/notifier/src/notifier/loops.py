@@ -33,6 +33,7 @@ from notifier.ports import (
     Speech,
     TemplateFailed,
     Texts,
+    Tx,
     Work,
 )
 from shared.clock import Clock
@@ -46,6 +47,7 @@ RESULTS_PAUSE_SECONDS: Final = 0.005
 LOOKUPS_MAX: Final = 50
 WAITING_RECEIPTS_MAX: Final = 500
 FORGOTTEN_DELIVERIES_MAX: Final = 5_000
+FORGET_SECONDS: Final = 60.0
 BLOCKED_CHECK_SECONDS: Final = 1.0
 """How often permits of anybody are checked against stops that another replica took in."""
 PAUSE_SECONDS_MAX: Final = 0.05
@@ -340,16 +342,25 @@ class UpkeepLoop:
         self._receipts = receipts
         self._deliveries = deliveries
         self._clock = clock
+        self._forgot_at = float("-inf")
 
     async def run_once(self) -> int:
         """One bounded batch of each."""
         async with self._work.begin() as tx:
             applied, messages = await self._receipts.apply_waiting(tx, limit=WAITING_RECEIPTS_MAX)
             await self._work.publish(tx, messages)
-            before = self._clock.now() - DELIVERY_KEPT
-            forgotten = await self._deliveries.forget(tx, before=before, limit=FORGOTTEN_DELIVERIES_MAX)
+            forgotten = await self._forget(tx)
         self._work.committed(len(messages))
         return applied + forgotten
+
+    async def _forget(self, tx: Tx) -> int:
+        if time.monotonic() - self._forgot_at < FORGET_SECONDS:
+            return 0
+        before = self._clock.now() - DELIVERY_KEPT
+        forgotten = await self._deliveries.forget(tx, before=before, limit=FORGOTTEN_DELIVERIES_MAX)
+        if forgotten < FORGOTTEN_DELIVERIES_MAX:
+            self._forgot_at = time.monotonic()
+        return forgotten
 
 
 async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:

@@ -113,7 +113,7 @@ class HttpProvider:
             return Answer(kind="refused_connection")
         try:
             async with self._session.post(self._send_url, data=body, allow_redirects=False) as response:
-                return _answer(response.status, await response.content.read(ANSWER_BYTES_MAX))
+                return _answer(response.status, await _body(response))
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, ConnectionRefusedError)
             return Answer(kind="refused_connection" if refused else "uncertain")
@@ -136,7 +136,17 @@ class HttpProvider:
         async with self._session.get(f"{self._send_url}/by-key/{attempt_id}", allow_redirects=False) as response:
             if response.status != 200:
                 return None
-            return _message_id(await response.content.read(ANSWER_BYTES_MAX))
+            return _message_id(await _body(response))
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, or what fits; a connection that breaks inside it raises."""
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            break
+    return body
 
 
 def _answer(status: int, body: bytes) -> Answer:

@@ -33,6 +33,8 @@ class ReceiptHandlers:
     async def apply_waiting(self, tx: Tx, *, limit: int) -> tuple[int, list[Outgoing]]:
         """Apply receipts that came before their attempt was known; how many, and what to publish."""
         waiting = await self._receipts.take_waiting(tx, limit=limit)
+        if not waiting:
+            return 0, []
         now = self._clock.now()
         known = await self._receipts.lock_attempts(tx, [receipt.attempt_id for receipt in waiting], now=now)
         return len(waiting), await self._apply(tx, waiting, dict(known))
