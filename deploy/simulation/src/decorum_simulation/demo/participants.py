@@ -16,7 +16,8 @@ from decorum_simulation.http_client import HttpClient
 Phase = Literal["clock", "events", "receipts", "releases"]
 QUIET_TIMEOUT_SECONDS: Final = 180.0
 """So long without any progress means that something is stuck."""
-_PAUSES_SECONDS: Final = (0.0, 0.001, 0.002, 0.003, 0.005)
+PAUSE_SECONDS: Final = 0.004
+"""Between two questions to somebody at work; five bare Kafka hops take about eight times as long."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,24 +76,26 @@ class Ensemble:
         await asyncio.gather(*(p.tick(now, phase) for p in chosen))
 
     async def quiet(self) -> None:
-        """Return once two successive snapshots are equal, all is consumed that was published and nobody is busy."""
-        previous: list[Status] | None = None
-        tries, since, progress = 0, time.monotonic(), ""
+        """Return once two successive snapshots are equal, all is consumed that was published and nobody is busy.
+
+        Between snapshots only those are asked that were still at work: every question costs the asked one time.
+        """
+        since, progress = time.monotonic(), ""
         while True:
-            statuses = await self._statuses(due=False)
-            unfinished = _unfinished(self.participants, statuses, self.published)
-            if not unfinished:
-                if statuses == previous:
-                    return
-                previous, tries = statuses, 0
-                continue
-            previous = None
-            if (now_at_work := repr(statuses)) != progress:
-                progress, since = now_at_work, time.monotonic()
-            elif time.monotonic() - since > QUIET_TIMEOUT_SECONDS:
-                raise DemoStuck("not quiet: " + "; ".join(unfinished))
-            await asyncio.sleep(_PAUSES_SECONDS[min(tries, len(_PAUSES_SECONDS) - 1)])
-            tries += 1
+            first = await self._statuses(due=False)
+            while unfinished := _unfinished(self.participants, first, self.published):
+                if (now_at_work := repr(first)) != progress:
+                    progress, since = now_at_work, time.monotonic()
+                elif time.monotonic() - since > QUIET_TIMEOUT_SECONDS:
+                    raise DemoStuck("not quiet: " + "; ".join(unfinished.values()))
+                await asyncio.sleep(PAUSE_SECONDS)
+                asked = sorted(unfinished)
+                answers = await asyncio.gather(*(self.participants[i].status(due=False) for i in asked))
+                for index, answer in zip(asked, answers, strict=True):
+                    first[index] = answer
+            second = await self._statuses(due=False)
+            if first == second:
+                return
 
     async def next_due(self) -> dict[str, datetime]:
         """The instant at which each process has work next, for those that have any."""
@@ -123,20 +126,17 @@ class Ensemble:
             participant.client.close()
 
 
-def _unfinished(participants: Sequence[Participant], statuses: Sequence[Status], own: dict[str, int]) -> list[str]:
+def _unfinished(participants: Sequence[Participant], statuses: Sequence[Status], own: dict[str, int]) -> dict[int, str]:
+    """By position: who is still at work, and at what."""
     published = dict(own)
     for status in statuses:
         for partition, offset in status.published.items():
             published[partition] = max(published.get(partition, 0), offset)
-    found = []
-    for participant, status in zip(participants, statuses, strict=True):
+    found: dict[int, str] = {}
+    for index, (participant, status) in enumerate(zip(participants, statuses, strict=True)):
+        behind = [p for p in status.assigned if status.consumed.get(p, 0) < published.get(p, 0)]
         if status.busy:
-            found.append(f"{participant.name} is busy")
-        behind = [
-            partition
-            for partition in status.assigned
-            if status.consumed.get(partition, 0) < published.get(partition, 0)
-        ]
-        if behind:
-            found.append(f"{participant.name} has not read {', '.join(behind[:3])}")
+            found[index] = f"{participant.name} is busy"
+        elif behind:
+            found[index] = f"{participant.name} has not read {', '.join(behind[:3])}"
     return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from decorum_simulation.demo.files import instant
 from shared.contracts.registry import TOPICS
@@ -18,22 +19,8 @@ READ_BYTES_MAX: Final = 8 * 1024 * 1024
 
 async def read_events(bootstrap_servers: str) -> AsyncIterator[tuple[tuple[str, str, str], bytes]]:
     """Sort key and JSON of every record on every topic of the contracts; doubles appear as often as they were sent."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
-        enable_auto_commit=False,
-        max_partition_fetch_bytes=READ_BYTES_MAX,
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        existing = await consumer.topics()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in TOPICS
-            if topic in existing
-            for number in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
-        consumer.assign(partitions)
+    async with _reader(bootstrap_servers, TOPICS) as consumer:
+        partitions = consumer.assignment()
         ends = {tp: offset for tp, offset in (await consumer.end_offsets(partitions)).items() if offset > 0}
         while ends:
             for tp, records in (await consumer.getmany(timeout_ms=1_000, max_records=5_000)).items():
@@ -41,23 +28,31 @@ async def read_events(bootstrap_servers: str) -> AsyncIterator[tuple[tuple[str, 
                     yield _structured(record.headers, record.value)
                 if tp in ends and records and records[-1].offset + 1 >= ends[tp]:
                     del ends[tp]
-    finally:
-        await consumer.stop()
 
 
 async def count_dead_letters(bootstrap_servers: str) -> int:
     """How many records of the run nobody could handle."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    async with _reader(bootstrap_servers, [topic + SUFFIX for topic in TOPICS]) as consumer:
+        return sum((await consumer.end_offsets(consumer.assignment())).values())
+
+
+@asynccontextmanager
+async def _reader(bootstrap_servers: str, topics: Sequence[str]) -> AsyncIterator[Any]:
+    """A consumer without a group: it is given every partition of `topics` and commits nothing."""
+    consumer = AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=bootstrap_servers,
+        group_id=None,
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=READ_BYTES_MAX,
+        auto_offset_reset="earliest",
+    )
     await consumer.start()
     try:
-        existing = await consumer.topics()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in existing
-            if topic.endswith(SUFFIX)
-            for number in consumer.partitions_for_topic(topic) or ()
-        ]
-        return sum((await consumer.end_offsets(partitions)).values()) if partitions else 0
+        missing = set(topics) - {tp.topic for tp in consumer.assignment()}
+        if missing:
+            raise RuntimeError(f"no partition of {', '.join(sorted(missing))} can be read")
+        yield consumer
     finally:
         await consumer.stop()
 
