@@ -19,7 +19,7 @@ CREATE TABLE borrower (
     event_id text
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN borrower.sequence IS 'the last number given to a decision or a revocation of this borrower';
-COMMENT ON COLUMN borrower.profile IS 'region, candidate zones, contact points with keyed hashes; no number';
+COMMENT ON COLUMN borrower.profile IS 'region, candidate zones, contact points with keyed hashes but no number';
 
 CREATE TABLE restriction (
     borrower_id text NOT NULL,
@@ -58,22 +58,22 @@ CREATE TABLE consent (
 CREATE TABLE contact (
     borrower_id text NOT NULL,
     contact_id text NOT NULL,
-    at timestamptz NOT NULL,
+    at timestamptz NOT NULL DEFAULT '1970-01-01+00',
     channel text NOT NULL,
-    direction text NOT NULL CHECK (direction IN ('outbound', 'inbound')),
-    party text NOT NULL,
-    purpose text NOT NULL,
-    made_by text NOT NULL,
+    direction text NOT NULL DEFAULT 'outbound' CHECK (direction IN ('outbound', 'inbound')),
+    party text NOT NULL DEFAULT '',
+    purpose text NOT NULL DEFAULT '',
+    made_by text NOT NULL DEFAULT 'lender',
     loans jsonb NOT NULL,
     discussed jsonb,
     contact_point_id text,
     number_key text,
     reply_to text,
-    reserved_submission integer NOT NULL,
-    ended_submission integer NOT NULL,
-    proof smallint NOT NULL CHECK (proof BETWEEN 0 AND 3),
+    reserved_submission integer NOT NULL DEFAULT 0,
+    ended_submission integer NOT NULL DEFAULT 0,
+    proof smallint NOT NULL DEFAULT 0 CHECK (proof BETWEEN 0 AND 3),
     result text,
-    result_rank smallint NOT NULL,
+    result_rank smallint NOT NULL DEFAULT 0,
     event_at timestamptz,
     event_source text,
     event_id text,
@@ -142,14 +142,9 @@ CREATE TABLE decision (
     decision_id text NOT NULL,
     borrower_sequence bigint NOT NULL,
     decided_at timestamptz NOT NULL,
-    channel text NOT NULL,
-    loans jsonb NOT NULL,
     verdict text NOT NULL CHECK (verdict IN ('allowed', 'deferred', 'denied', 'held')),
     deciding_rule text,
-    rules jsonb NOT NULL,
-    policy_hash text NOT NULL,
     permit_expires_at timestamptz CHECK (permit_expires_at > decided_at),
-    next_legal_instant timestamptz,
     message bytea NOT NULL,
     evidence bytea NOT NULL,
     evidence_sha256 text NOT NULL,
@@ -161,6 +156,8 @@ CREATE INDEX decision_held ON decision (decided_at) WHERE verdict = 'held';
 ALTER TABLE decision ALTER COLUMN message SET STORAGE EXTERNAL, ALTER COLUMN evidence SET STORAGE EXTERNAL;
 COMMENT ON COLUMN decision.evidence IS 'the attempt, the facts and the instant that the verdict follows from';
 
+ALTER TABLE inbox ALTER COLUMN published SET STORAGE EXTERNAL;
+
 CREATE TABLE permit (
     borrower_id text NOT NULL,
     attempt_id text NOT NULL,
@@ -170,7 +167,6 @@ CREATE TABLE permit (
     channel text NOT NULL,
     contact_point_id text NOT NULL,
     number_key text NOT NULL,
-    loans jsonb NOT NULL,
     balance_versions jsonb NOT NULL,
     strategy text NOT NULL,
     provider text,
@@ -182,6 +178,7 @@ CREATE TABLE permit (
     revocation_id text,
     PRIMARY KEY (borrower_id, attempt_id, submission_number)
 ) WITH (fillfactor = 80);
+COMMENT ON COLUMN permit.balance_versions IS 'by loan: the balance version of the amounts that the text will say';
 COMMENT ON COLUMN permit.end_rank IS '0 open, 1 not made, 2 unknown, 3 made: it only rises';
 CREATE UNIQUE INDEX permit_open ON permit (borrower_id, attempt_id) WHERE end_rank = 0;
 CREATE INDEX permit_open_by_number ON permit (number_key) WHERE end_rank = 0;

@@ -135,6 +135,40 @@ class StoredDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewPermit:
+    """A permit to be written, and the slot that it reserves. `cause`: source and id of the record that it answers."""
+
+    expires_at: datetime
+    channel: str
+    contact_point_id: str
+    number_key: str
+    party: str
+    purpose: str
+    reply_to: str | None
+    balance_versions: Mapping[str, int]
+    strategy: str
+    provider: str | None
+    cause: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDecision:
+    """A decision to be written, with its message and its evidence as bytes."""
+
+    borrower_id: str
+    attempt_id: str
+    submission_number: int
+    decision_id: str
+    borrower_sequence: int
+    verdict: str
+    deciding_rule: str | None
+    message: bytes
+    evidence: bytes
+    evidence_sha256: str
+    permit: NewPermit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldReview:
     """A person's approval of a held decision, and the rules that had asked for it."""
 
@@ -246,9 +280,7 @@ class GateStore(Protocol):
         """Those of these (borrower, held decision)s that a person approved."""
         ...
 
-    async def record_decisions(
-        self, tx: Tx, decisions: Sequence[Values], *, permits: Sequence[Values], contacts: Sequence[Values]
-    ) -> None:
+    async def record_decisions(self, tx: Tx, decisions: Sequence[NewDecision], *, now: datetime) -> None:
         """Write new decisions, the permits among them, and the slots that those reserve."""
         ...
 

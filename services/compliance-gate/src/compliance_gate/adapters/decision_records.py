@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from compliance_gate.adapters import tables
-from compliance_gate.adapters.fact_writes import insert_many
-from compliance_gate.adapters.shared_numbers import mirror_contacts
+from compliance_gate.adapters.decision_statement import RECORD_DECISIONS
 from compliance_gate.ports import (
     AttemptKey,
     HeldReview,
+    NewDecision,
+    NewPermit,
     OpenPermit,
     PriorPermit,
     StoredDecision,
     SubmissionKey,
     Tx,
-    Values,
 )
 from shared.contracts import (
     ContactAllowedV1,
@@ -42,13 +43,13 @@ VERDICT_TYPES: Final[Mapping[str, type[Decision]]] = {
 _message_decoders: Final = {
     verdict: msgspec.json.Decoder(message_type) for verdict, message_type in VERDICT_TYPES.items()
 }
+_encode: Final = msgspec.json.Encoder().encode
 _revocation_decoder: Final = msgspec.json.Decoder(PermitRevokedV1)
 _versions_decoder: Final = msgspec.json.Decoder(dict[str, int])
-_loans_decoder: Final = msgspec.json.Decoder(tuple[str, ...])
 
 _OPEN: Final = """
 SELECT borrower_id, attempt_id, submission_number, decision_id, borrower_sequence, channel, contact_point_id,
-       number_key, loans, balance_versions, strategy, provider, expires_at, cause_source, cause_id
+       number_key, balance_versions::text, strategy, provider, expires_at, cause_source, cause_id
 FROM permit WHERE end_rank = 0 AND revocation_id IS NULL
 """
 _STORED: Final = """
@@ -67,20 +68,12 @@ JOIN permit p USING (borrower_id, attempt_id)
 ORDER BY p.borrower_id, p.attempt_id, p.end_rank <= 1, p.end_reason IS DISTINCT FROM 'rejected', p.end_rank > 0
 """
 _APPROVALS: Final = """
-SELECT h.borrower_id, h.decision_id, h.attempt_id, h.reviewed_by, h.reason, d.rules
+SELECT h.borrower_id, h.decision_id, h.attempt_id, h.reviewed_by, h.reason, d.message
 FROM unnest($1::text[], $2::text[]) AS k(borrower_id, decision_id)
 JOIN held_review h USING (borrower_id, decision_id)
 JOIN decision d USING (borrower_id, attempt_id, submission_number)
 WHERE h.approved AND d.decision_id = h.decision_id AND d.verdict = 'held'
 """
-
-
-class _StoredRule(msgspec.Struct):
-    rule_id: str
-    result: str
-
-
-_rules_decoder: Final = msgspec.json.Decoder(tuple[_StoredRule, ...])
 
 
 class DecisionRecords:
@@ -130,19 +123,18 @@ class DecisionRecords:
                 attempt_id=row.attempt_id,
                 reviewed_by=row.reviewed_by,
                 reason=row.reason,
-                rule_ids=tuple(rule.rule_id for rule in _rules_decoder.decode(row.rules) if rule.result == "held"),
+                rule_ids=tuple(
+                    rule.rule_id
+                    for rule in _message_decoders["held"].decode(row.message).rules
+                    if rule.result == "held"
+                ),
             )
             for row in await tx.exec_driver_sql(_APPROVALS, arrays)
         }
 
-    async def record_decisions(
-        self, tx: Tx, decisions: Sequence[Values], *, permits: Sequence[Values], contacts: Sequence[Values]
-    ) -> None:
+    async def record_decisions(self, tx: Tx, decisions: Sequence[NewDecision], *, now: datetime) -> None:
         """Write new decisions, the permits among them, and the slots that those reserve."""
-        await insert_rows(tx, tables.decision, decisions, on_conflict="raise")
-        await insert_rows(tx, tables.permit, permits, on_conflict="raise")
-        await insert_many(tx, tables.contact, contacts)
-        await mirror_contacts(tx, [(row["borrower_id"], row["contact_id"]) for row in contacts], replaced=False)
+        await tx.exec_driver_sql(RECORD_DECISIONS, (now, *zip(*map(_columns, decisions), strict=True)))
 
     async def record_revocations(self, tx: Tx, revocations: Sequence[tuple[Outgoing, Sequence[OpenPermit]]]) -> None:
         """Write revocations and mark the permits that they end; a replay of such a permit then brings both."""
@@ -180,6 +172,7 @@ async def _answer_with(tx: Tx, answers: Mapping[tuple[str, str, str], Sequence[O
 
 
 def _open_permit(row: Any) -> OpenPermit:
+    versions = _versions_decoder.decode(row.balance_versions)
     return OpenPermit(
         borrower_id=row.borrower_id,
         attempt_id=row.attempt_id,
@@ -189,12 +182,50 @@ def _open_permit(row: Any) -> OpenPermit:
         channel=row.channel,
         contact_point_id=row.contact_point_id,
         number_key=row.number_key,
-        loans=_loans_decoder.decode(row.loans),
-        balance_versions=_versions_decoder.decode(row.balance_versions),
+        loans=tuple(versions),
+        balance_versions=versions,
         strategy=row.strategy,
         provider=row.provider,
         expires_at=row.expires_at,
         cause=(row.cause_source, row.cause_id),
+    )
+
+
+_NO_PERMIT: Final = (None,) * 13
+
+
+def _columns(new: NewDecision) -> tuple[Any, ...]:
+    """In the order of the parameters of `RECORD_DECISIONS`."""
+    permit = new.permit
+    return (
+        new.borrower_id,
+        new.attempt_id,
+        new.submission_number,
+        new.decision_id,
+        new.borrower_sequence,
+        new.verdict,
+        new.deciding_rule,
+        new.message,
+        new.evidence,
+        new.evidence_sha256,
+        *(_NO_PERMIT if permit is None else _permit_columns(permit)),
+    )
+
+
+def _permit_columns(permit: NewPermit) -> tuple[Any, ...]:
+    return (
+        permit.expires_at,
+        permit.channel,
+        permit.contact_point_id,
+        permit.number_key,
+        permit.party,
+        permit.purpose,
+        permit.reply_to,
+        _encode(list(permit.balance_versions)).decode(),
+        _encode(permit.balance_versions).decode(),
+        permit.strategy,
+        permit.provider,
+        *permit.cause,
     )
 
 

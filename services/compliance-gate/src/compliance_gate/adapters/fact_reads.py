@@ -25,40 +25,45 @@ _NUMBER: Final = """COALESCE(c.number_key, CASE WHEN c.contact_point_id IS NOT N
     ORDER BY h.last_at DESC, h.number_key LIMIT 1) END)"""
 
 _CONTACTS: Final = f"""
-    SELECT c.contact_id, c.at, c.channel, c.direction, {STATE} AS state, c.result, c.loans, c.discussed,
-           {_NUMBER} AS number_key, c.made_by AS by, COALESCE(NULLIF(c.party, ''), 'borrower') AS party,
-           COALESCE(NULLIF(c.purpose, ''), 'demand') AS purpose, c.reply_to
+    SELECT string_agg(
+        '{{"contact_id":"' || c.contact_id || '","at":' || to_json(c.at) || ',"channel":"' || c.channel
+        || '","direction":"' || c.direction || '","state":"' || {STATE} || '","by":"' || c.made_by
+        || COALESCE('","party":"' || NULLIF(c.party, ''), '') || COALESCE('","purpose":"' || NULLIF(c.purpose, ''), '')
+        || COALESCE('","result":"' || c.result, '') || COALESCE('","number_key":"' || {_NUMBER}, '')
+        || COALESCE('","reply_to":"' || c.reply_to, '') || '","loans":' || c.loans::text
+        || COALESCE(',"discussed":' || c.discussed::text, '') || '}}', ',' ORDER BY c.at DESC, c.contact_id)
     FROM contact c
     WHERE c.borrower_id = b.borrower_id AND {COUNTS}
       AND (c.at >= $3 OR c.party NOT IN ('', 'borrower') OR c.result = 'wrong_person')
 """
+"""Put together as text, which takes half the time of json_agg: every value is an identifier or from a closed set."""
 
 _FACTS: Final = f"""
 SELECT b.borrower_id,
   (SELECT json_agg(json_build_object('kind', kind, 'since', since, 'until', until, 'loans', loans)
-                   ORDER BY since, restriction_id) FROM restriction r
+                   ORDER BY since, restriction_id)::text FROM restriction r
    WHERE r.borrower_id = b.borrower_id AND active AND (until IS NULL OR until > $2)),
   (SELECT json_agg(json_build_object('kind', kind, 'since', since, 'until', until, 'channel', channel, 'loans', loans)
-                   ORDER BY since, consent_id) FROM consent c
+                   ORDER BY since, consent_id)::text FROM consent c
    WHERE c.borrower_id = b.borrower_id AND in_force AND kind IN ('call_back', 'outside_hours', 'channel')
      AND (until IS NULL OR until > $2)),
-  (SELECT json_agg(DISTINCT jsonb_build_object('channel', channel, 'since', since, 'number_key', h.number_key))
+  (SELECT json_agg(DISTINCT jsonb_build_object('channel', channel, 'since', since, 'number_key', h.number_key))::text
    FROM consent c LEFT JOIN number_holder h
      ON h.borrower_id = c.borrower_id AND h.contact_point_id = c.contact_point_id
    WHERE c.borrower_id = b.borrower_id AND in_force AND kind IN ('opt_out', 'wrong_number')
      AND (until IS NULL OR until > $2)),
   (SELECT json_agg(json_build_object('days', days, 'start_minute', start_minute, 'end_minute', end_minute,
-                                     'place', place, 'since', since, 'until', until) ORDER BY since, consent_id)
+                                     'place', place, 'since', since, 'until', until) ORDER BY since, consent_id)::text
    FROM consent c WHERE c.borrower_id = b.borrower_id AND in_force AND kind = 'inconvenient'
      AND (until IS NULL OR until > $2)),
-  (SELECT json_agg(h ORDER BY h.at DESC, h.contact_id) FROM ({_CONTACTS}) h),
+  '[' || ({_CONTACTS}) || ']',
   (SELECT json_agg(json_build_object('loan_id', loan_id, 'overdue_minor', overdue_minor,
                                      'outstanding_minor', outstanding_minor, 'currency', currency,
                                      'balance_version', balance_version,
-                                     'closed', closed_in_book OR closed_by_lender) ORDER BY loan_id) FROM loan l
+                                     'closed', closed_in_book OR closed_by_lender) ORDER BY loan_id)::text FROM loan l
    WHERE l.borrower_id = b.borrower_id AND balance_version IS NOT NULL),
-  (SELECT json_agg(json_build_object('payment_id', payment_id, 'loan_id', loan_id) ORDER BY payment_id) FROM payment p
-   WHERE p.borrower_id = b.borrower_id AND {UNPOSTED})
+  (SELECT json_agg(json_build_object('payment_id', payment_id, 'loan_id', loan_id) ORDER BY payment_id)::text
+   FROM payment p WHERE p.borrower_id = b.borrower_id AND {UNPOSTED})
 FROM unnest($1::text[]) AS b(borrower_id)
 """
 _FIELDS: Final = (
@@ -72,11 +77,18 @@ _FIELDS: Final = (
 )
 
 _NUMBER_CONTACTS: Final = """
+WITH shared AS (
+    SELECT number_key FROM number_holder WHERE number_key = ANY($1::text[])
+    GROUP BY number_key HAVING count(DISTINCT borrower_id) > 1
+)
 SELECT number_key, borrower_id, json_build_object('contact_id', contact_id, 'at', at, 'channel', channel,
-    'state', state, 'result', result, 'number_key', number_key, 'by', made_by, 'party', party, 'purpose', purpose)::text AS contact
-FROM number_contact WHERE number_key = ANY($1::text[]) AND counts AND (at >= $2 OR party <> 'borrower')
-ORDER BY at DESC, contact_id
+    'state', state, 'result', result, 'number_key', number_key, 'by', made_by, 'party', party,
+    'purpose', purpose)::text AS contact
+FROM shared JOIN number_contact USING (number_key)
+WHERE counts AND (at >= $2 OR party <> 'borrower') ORDER BY at DESC, contact_id
 """
+"""Only of numbers that several borrowers have: what one's own contacts are is read with the borrower."""
+
 _NUMBER_SUPPRESSIONS: Final = """
 SELECT number_key, borrower_id, channel, since FROM number_suppression
 WHERE number_key = ANY($1::text[]) AND in_force AND (until IS NULL OR until > $2)
@@ -115,7 +127,7 @@ class FactReads:
 
     async def lock_borrowers(self, tx: Tx, borrower_ids: Collection[str]) -> dict[str, LockedBorrower]:
         """Insert the missing rows, lock all in id order."""
-        columns = ("sequence", "profile", "event_at", "event_source", "event_id")
+        columns = ("sequence", "profile::text AS profile", "event_at", "event_source", "event_id")
         rows = await lock_borrowers(tx, tables.borrower, borrower_ids, columns=columns)
         return {
             borrower_id: LockedBorrower(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -56,7 +57,7 @@ class FactWrites:
         for kind, facts in by_kind:
             won.extend(await self._write_keyed(tx, kind, facts))
         await self._write_loans(tx, rows)
-        await insert_many(tx, tables.contact, rows.contacts)
+        await _merge_contacts(tx, rows.contacts)
         await self._end_permits(tx, rows.permit_ends)
         unposted = await self._write_payments(tx, rows.payments)
         return Written(
@@ -148,12 +149,11 @@ class FactWrites:
         return await mirror_suppressions(tx, wished) if wished else []
 
 
-async def insert_many(tx: Tx, table: sa.Table, rows: Iterable[Values]) -> None:
-    """Merge contacts, of which a batch may have several for one key."""
-    for round_ in in_rounds(list(rows), ("borrower_id", "contact_id")):
-        await insert_rows(tx, table, round_, on_conflict=CONTACT_MERGE)
-
-
-def borrower_ids(keys: Collection[tuple[str, str]]) -> set[str]:
-    """The borrowers of (borrower, something) keys."""
-    return {borrower_id for borrower_id, _ in keys}
+async def _merge_contacts(tx: Tx, contacts: Sequence[Values]) -> None:
+    """What is told of contacts differs by the event, and a batch may tell of one several times."""
+    by_columns: defaultdict[tuple[str, ...], list[Values]] = defaultdict(list)
+    for row in contacts:
+        by_columns[tuple(row)].append(row)
+    for alike in by_columns.values():
+        for rows in in_rounds(alike, ("borrower_id", "contact_id")):
+            await insert_rows(tx, tables.contact, rows, on_conflict=CONTACT_MERGE)

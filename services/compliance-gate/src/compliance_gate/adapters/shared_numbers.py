@@ -74,17 +74,11 @@ WHERE h.borrower_id = ANY($1::text[]) AND n.number_key = h.number_key AND n.borr
 """
 
 
-async def mirror_contacts(
-    tx: Tx, keys: Sequence[tuple[str, str]], *, renumbered: Collection[str] = (), replaced: bool = True
-) -> None:
-    """Bring the numbers' contacts in line with these contacts, and with those of `renumbered` borrowers.
-
-    `replaced` False promises that none of them was mirrored under another number before.
-    """
+async def mirror_contacts(tx: Tx, keys: Sequence[tuple[str, str]], *, renumbered: Collection[str]) -> None:
+    """Bring the numbers' contacts in line with these contacts, and with those of `renumbered` borrowers."""
     if keys:
         arrays = ([borrower_id for borrower_id, _ in keys], [contact_id for _, contact_id in keys])
-        if replaced:
-            await tx.exec_driver_sql(_DELETE_CONTACTS, arrays)
+        await tx.exec_driver_sql(_DELETE_CONTACTS, arrays)
         await tx.exec_driver_sql(f"WITH {_TOUCHED_ONCE} {_INSERT_CONTACTS}", arrays)
     if renumbered:
         await tx.exec_driver_sql(f"WITH {_RENUMBERED} {_INSERT_CONTACTS}", (sorted(renumbered),))

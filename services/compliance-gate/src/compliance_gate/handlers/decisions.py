@@ -10,23 +10,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
 from compliance_gate import metrics
-from compliance_gate.domain import Allowed, Attempt, Decision, Facts, OptOut, PastContact, decide
+from compliance_gate.domain import Allowed, Attempt, Facts, OptOut, PastContact, decide
 from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import (
-    VERDICTS,
     Situation,
     attempt_of,
-    deciding_rule,
     decision_message,
-    decision_values,
-    permit_values,
+    new_decision,
     reservation_of,
-    reserved_values,
     usable_point,
 )
 from compliance_gate.ports import (
@@ -36,6 +31,7 @@ from compliance_gate.ports import (
     EvidenceMaker,
     GateStore,
     HeldReview,
+    NewDecision,
     NumberFacts,
     Policies,
     PriorPermit,
@@ -46,6 +42,7 @@ from compliance_gate.ports import (
     facts_of,
 )
 from shared.contracts import AttemptSubmittedV1
+from shared.contracts import Decision as DecisionMessage
 from shared.kafka.records import Outgoing, Received
 
 Submission = Received[AttemptSubmittedV1]
@@ -60,16 +57,6 @@ class Desk:
     evidence_of: EvidenceMaker
     providers: Mapping[str, str]
     history_days: int
-
-
-@dataclass(slots=True, kw_only=True)
-class _Rows:
-    """What a batch writes."""
-
-    decisions: list[dict[str, Any]] = field(default_factory=list)
-    permits: list[dict[str, Any]] = field(default_factory=list)
-    contacts: list[dict[str, Any]] = field(default_factory=list)
-    tally: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,11 +94,13 @@ async def decide_submissions(
     if fresh:
         with metrics.DECIDE_SECONDS.time():
             board = await _board(tx, list(fresh.values()), desk=desk, profiles=profiles, now=now, lag=lag_seconds)
-            rows = _Rows()
+            decided: list[NewDecision] = []
             for key, record in fresh.items():
-                stored[key] = _decide_one(record, board, rows, desk=desk, sequences=sequences, now=now)
-            await desk.store.record_decisions(tx, rows.decisions, permits=rows.permits, contacts=rows.contacts)
-        for (verdict, rule), count in rows.tally.items():
+                told = _decide_one(record, board, decided, desk=desk, sequences=sequences, now=now)
+                stored[key] = StoredDecision(message=told, revocation=None)
+            await desk.store.record_decisions(tx, decided, now=now)
+        tally = Counter((each.verdict, each.deciding_rule or "none") for each in decided)
+        for (verdict, rule), count in tally.items():
             metrics.DECISIONS.labels(verdict, rule).inc(count)
     return [message for record in submissions for message in _answers(record, stored[key_of(record.message)])]
 
@@ -157,8 +146,14 @@ async def _board(
 
 
 def _decide_one(
-    record: Submission, board: _Board, rows: _Rows, *, desk: Desk, sequences: Sequences, now: datetime
-) -> StoredDecision:
+    record: Submission,
+    board: _Board,
+    decided: list[NewDecision],
+    *,
+    desk: Desk,
+    sequences: Sequences,
+    now: datetime,
+) -> DecisionMessage:
     message = record.message
     attempt = attempt_of(message, _situation(message, board, desk))
     facts = board.facts[message.borrower_id]
@@ -167,13 +162,10 @@ def _decide_one(
     decision = decide(attempt, asked, policy, now)
     told = decision_message(record, decision, sequences.next(message.borrower_id), now)
     evidence = desk.evidence_of(attempt, asked, policy, now, decision)
-    rows.decisions.append(decision_values(attempt, decision, told, evidence))
-    rows.tally[VERDICTS[type(decision)], deciding_rule(decision) or "none"] += 1
+    decided.append(new_decision(record, attempt, decision, told, evidence))
     if isinstance(decision, Allowed):
         _reserve(record, attempt, decision, board, now)
-        rows.permits.append(permit_values(record, attempt, decision, told))
-        rows.contacts.append(reserved_values(attempt, now))
-    return StoredDecision(message=told, revocation=None)
+    return told
 
 
 def _situation(message: AttemptSubmittedV1, board: _Board, desk: Desk) -> Situation:
@@ -229,6 +221,3 @@ def _answers(record: Submission, stored: StoredDecision) -> list[Outgoing]:
         revoked = stored.revocation
         answers.append(Outgoing(message=revoked, ce_id=revoked.revocation_id, ce_time=revoked.revoked_at, cause=record))
     return answers
-
-
-__all__ = ["Decision", "Desk", "decide_submissions", "key_of"]

@@ -8,7 +8,6 @@ number only its keyed hash and its zones are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from compliance_gate.ports import ContactPointFacts, FactRow, FactRows, Numbers, OrderKey, Profile
@@ -37,13 +36,10 @@ from shared.contracts import (
 from shared.contracts.types import Message
 from shared.kafka.records import Received
 
-RESERVED, UNKNOWN, MADE, BY_OTHERS = 0, 1, 2, 3
-"""How sure it is that a contact was made."""
+UNKNOWN, MADE, BY_OTHERS = 1, 2, 3
+"""How sure it is that a contact was made; 0 is a slot at most."""
 OPEN, ENDED_UNUSED, ENDED_UNKNOWN, ENDED_MADE = 0, 1, 2, 3
 """A permit's end; it only rises."""
-
-NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for the instant of a contact that was not made."""
 
 RESULTS_RISING: Final[tuple[ContactResult, ...]] = (
     "sent",
@@ -93,28 +89,8 @@ def project(records: Iterable[Received[Any]], numbers: Numbers) -> FactRows:
 
 
 def contact_values(borrower_id: str, contact_id: str, **changed: Any) -> dict[str, Any]:
-    """A row of `contact` with what is told of it; what isn't told yields to what is."""
-    return {
-        "borrower_id": borrower_id,
-        "contact_id": contact_id,
-        "at": NEVER,
-        "channel": "",
-        "direction": "outbound",
-        "party": "",
-        "purpose": "",
-        "made_by": "lender",
-        "loans": [],
-        "discussed": None,
-        "contact_point_id": None,
-        "number_key": None,
-        "reply_to": None,
-        "reserved_submission": 0,
-        "ended_submission": 0,
-        "proof": RESERVED,
-        "result": None,
-        "result_rank": 0,
-        **changed,
-    }
+    """A row of `contact` with what is told of it; what isn't told has the column's default, and yields to what is."""
+    return {"borrower_id": borrower_id, "contact_id": contact_id, **changed}
 
 
 def profile_of(message: BorrowerUpdatedV1, numbers: Numbers) -> Profile:

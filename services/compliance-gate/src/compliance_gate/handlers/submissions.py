@@ -24,8 +24,8 @@ from compliance_gate.domain import (
     Ruling,
 )
 from compliance_gate.domain.facts import Place
-from compliance_gate.handlers.projection import ENDED_UNKNOWN, OPEN, RESERVED, contact_values
-from compliance_gate.ports import ContactPointFacts, Evidence, HeldReview, PriorPermit, Profile
+from compliance_gate.handlers.projection import ENDED_UNKNOWN, OPEN
+from compliance_gate.ports import ContactPointFacts, Evidence, HeldReview, NewDecision, NewPermit, PriorPermit, Profile
 from shared import ids
 from shared.contracts import (
     AttemptSubmittedV1,
@@ -157,69 +157,44 @@ def deciding_rule(decision: Decision) -> str | None:
     return None if isinstance(decision, Allowed) else decision.deciding_rule
 
 
-def decision_values(
-    attempt: Attempt, decision: Decision, message: DecisionMessage, evidence: Evidence
-) -> dict[str, Any]:
-    """The row of `decision`."""
-    return {
-        "borrower_id": attempt.borrower_id,
-        "attempt_id": attempt.attempt_id,
-        "submission_number": attempt.submission_number,
-        "decision_id": message.decision_id,
-        "borrower_sequence": message.borrower_sequence,
-        "decided_at": message.decided_at,
-        "channel": attempt.channel,
-        "loans": attempt.loans,
-        "verdict": VERDICTS[type(decision)],
-        "deciding_rule": deciding_rule(decision),
-        "rules": message.rules,
-        "policy_hash": decision.policy_hash,
-        "permit_expires_at": decision.permit_expires_at if isinstance(decision, Allowed) else None,
-        "next_legal_instant": getattr(decision, "next_legal_instant", None),
-        "message": _encoder.encode(message),
-        "evidence": evidence.record,
-        "evidence_sha256": evidence.sha256,
-    }
+def new_decision(
+    record: Received[AttemptSubmittedV1],
+    attempt: Attempt,
+    decision: Decision,
+    told: DecisionMessage,
+    evidence: Evidence,
+) -> NewDecision:
+    """What is written of `decision`."""
+    return NewDecision(
+        borrower_id=attempt.borrower_id,
+        attempt_id=attempt.attempt_id,
+        submission_number=attempt.submission_number,
+        decision_id=told.decision_id,
+        borrower_sequence=told.borrower_sequence,
+        verdict=VERDICTS[type(decision)],
+        deciding_rule=deciding_rule(decision),
+        message=_encoder.encode(told),
+        evidence=evidence.record,
+        evidence_sha256=evidence.sha256,
+        permit=_new_permit(record, attempt, decision) if isinstance(decision, Allowed) else None,
+    )
 
 
-def permit_values(
-    record: Received[AttemptSubmittedV1], attempt: Attempt, allowed: Allowed, message: DecisionMessage
-) -> dict[str, Any]:
-    """The row of `permit`."""
-    return {
-        "borrower_id": attempt.borrower_id,
-        "attempt_id": attempt.attempt_id,
-        "submission_number": attempt.submission_number,
-        "decision_id": message.decision_id,
-        "borrower_sequence": message.borrower_sequence,
-        "channel": attempt.channel,
-        "contact_point_id": attempt.contact_point_id,
-        "number_key": attempt.number_key,
-        "loans": attempt.loans,
-        "balance_versions": {loan.loan_id: loan.balance_version for loan in record.message.loans},
-        "strategy": record.message.strategy,
-        "provider": attempt.provider,
-        "expires_at": allowed.permit_expires_at,
-        "cause_source": record.ce_source,
-        "cause_id": record.ce_id,
-    }
-
-
-def reserved_values(attempt: Attempt, now: datetime) -> dict[str, Any]:
-    """The row of `contact` that holds the slot."""
-    return contact_values(
-        attempt.borrower_id,
-        attempt.attempt_id,
-        at=now,
+def _new_permit(record: Received[AttemptSubmittedV1], attempt: Attempt, allowed: Allowed) -> NewPermit:
+    message = record.message
+    assert attempt.number_key is not None, "nothing is allowed without a number"
+    return NewPermit(
+        expires_at=allowed.permit_expires_at,
         channel=attempt.channel,
+        contact_point_id=message.contact_point_id,
+        number_key=attempt.number_key,
         party=attempt.party,
         purpose=attempt.purpose,
-        loans=attempt.loans,
-        contact_point_id=attempt.contact_point_id,
-        number_key=attempt.number_key,
         reply_to=attempt.reply_to,
-        reserved_submission=attempt.submission_number,
-        proof=RESERVED,
+        balance_versions={loan.loan_id: loan.balance_version for loan in message.loans},
+        strategy=message.strategy,
+        provider=attempt.provider,
+        cause=(record.ce_source, record.ce_id),
     )
 
 

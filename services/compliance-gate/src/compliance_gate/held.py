@@ -1,0 +1,104 @@
+"""`decorum gate held`: what waits for a person, and that person's answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from compliance_gate.adapters.held_attempts import HeldAttempt, held_attempts
+from shared.commands.connections import acting_person, publish_actions
+from shared.contracts import HeldReviewedV1
+from shared.errors import Rejection
+from shared.postgres.engine import create_engine, service_database_url
+from shared.service import PlatformSettings
+
+commands = typer.Typer(help="Attempts that wait for a person: list, approve, refuse.", no_args_is_help=True)
+
+DecisionId = Annotated[str, typer.Argument(help="The held decision's id, as `list` shows it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the evidence and on the case timeline.")]
+By = Annotated[str | None, typer.Option("--by", help="Who answers (default: the login name).")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text, one object a line.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most, the longest waiting first.")]
+
+
+@commands.command("list")
+def list_command(limit: Limit = 50, as_json: AsJson = False) -> None:
+    """Show the attempts that wait for a person, with the rule that asked for one."""
+    held = asyncio.run(_read(PlatformSettings.load(), limit=limit))
+    if as_json:
+        for attempt in held:
+            typer.echo(msgspec.json.encode(attempt).decode())
+    else:
+        _draw(held)
+
+
+@commands.command()
+def approve(decision_id: DecisionId, reason: Reason, by: By = None, as_json: AsJson = False) -> None:
+    """Approve: the attempt is submitted again and goes through every rule; only the one that asked is answered."""
+    _answer(decision_id, approved=True, reason=reason, by=by, as_json=as_json)
+
+
+@commands.command()
+def refuse(decision_id: DecisionId, reason: Reason, by: By = None, as_json: AsJson = False) -> None:
+    """Refuse: the attempt ends."""
+    _answer(decision_id, approved=False, reason=reason, by=by, as_json=as_json)
+
+
+def _answer(decision_id: str, *, approved: bool, reason: str, by: str | None, as_json: bool) -> None:
+    if not reason.strip():
+        raise Rejection("--reason says why, in words")
+    settings = PlatformSettings.load()
+    held = asyncio.run(_read(settings, limit=1, decision_id=decision_id))
+    if not held:
+        raise Rejection(f"{decision_id}: no attempt waits under this decision; `decorum gate held list` shows which do")
+    [attempt] = held
+    now = settings.make_clock().now()
+    review = HeldReviewedV1(
+        borrower_id=attempt.borrower_id,
+        decision_id=decision_id,
+        attempt_id=attempt.attempt_id,
+        submission_number=attempt.submission_number,
+        approved=approved,
+        reviewed_by=acting_person(by),
+        reason=reason,
+        reviewed_at=now,
+    )
+    asyncio.run(publish_actions(settings, [review], at=now))
+    word = "approved" if approved else "refused"
+    if as_json:
+        typer.echo(msgspec.json.encode({word: review}).decode())
+    else:
+        typer.echo(f"{word}: attempt {attempt.attempt_id} of {attempt.borrower_id}")
+
+
+async def _read(settings: PlatformSettings, *, limit: int, decision_id: str | None = None) -> Sequence[HeldAttempt]:
+    engine = create_engine(
+        service_database_url(settings.database_url, "compliance_gate"),
+        application_name="decorum-cli",
+        connections_max=1,
+    )
+    try:
+        return await held_attempts(engine, limit=limit, decision_id=decision_id)
+    finally:
+        await engine.dispose()
+
+
+def _draw(held: Sequence[HeldAttempt]) -> None:
+    table = Table("decision", "borrower", "channel", "held at", "expires at", "rule", "why")
+    for attempt in held:
+        table.add_row(
+            attempt.decision_id,
+            attempt.borrower_id,
+            attempt.channel,
+            f"{attempt.held_at:%Y-%m-%d %H:%M}Z",
+            f"{attempt.expires_at:%Y-%m-%d %H:%M}Z",
+            attempt.deciding_rule,
+            attempt.sentence_en,
+        )
+    Console().print(table if held else "No attempt waits for a person.")
