@@ -28,7 +28,7 @@ from compliance_gate.domain import (
     UnpostedPayment,
     decide,
 )
-from compliance_gate.evidence import EvidenceMismatch, evidence_of, replay
+from compliance_gate.evidence import EvidenceMismatch, EvidenceRecord, evidence_of, replay
 from compliance_gate.policy.book import PolicyBook, load_packs
 from compliance_gate.sentences import sentence
 
@@ -399,3 +399,12 @@ def test_evidence_replays_and_every_change_of_it_is_found() -> None:
         replay(evidence.record.replace(policy.policy_hash.encode(), b"0" * 64), BOOK)
     with pytest.raises(EvidenceMismatch, match="not an evidence record"):
         replay(evidence.record[:-2], BOOK)
+
+
+def test_the_record_is_the_canonical_encoding_of_its_parts() -> None:
+    policy = BOOK.resolve("CN", ("Asia/Shanghai",))
+    for known in (facts(), facts(history=(contact(beijing("2026-09-15T09:10")),))):
+        decision = decide(attempt(), known, policy, TUESDAY)
+        record = evidence_of(attempt(), known, policy, TUESDAY, decision).record
+        assert msgspec.json.encode(msgspec.json.decode(record, type=EvidenceRecord)) == record
+        assert evidence_of(attempt(), known, policy, TUESDAY, decision).record == record

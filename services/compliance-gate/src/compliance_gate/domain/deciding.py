@@ -21,10 +21,14 @@ _STEPS_MAX = 2_000
 
 
 class Opinion(NamedTuple):
-    """What the packs' rules say at one instant, and when a permit given then ends at the latest."""
+    """What the packs' rules say at one instant, and when a permit given then ends at the latest.
+
+    `plain_yes`: every ruling passed or isn't applicable, which the caller then needn't look at one by one.
+    """
 
     rulings: tuple[Ruling, ...]
     permit_expires_at: datetime
+    plain_yes: bool = False
 
 
 def decide(attempt: Attempt, facts: Facts, policy: Policy, now: datetime) -> Decision:
@@ -41,14 +45,11 @@ def decide(attempt: Attempt, facts: Facts, policy: Policy, now: datetime) -> Dec
     if not facts.zones or policy.problem is not None:
         return _without_rules(spoken, policy)
     opinion = opinion_at(attempt, facts, policy, now)
+    if opinion.plain_yes and not spoken:
+        return Allowed(
+            rules=opinion.rulings, policy_hash=policy.policy_hash, permit_expires_at=opinion.permit_expires_at
+        )
     rulings = (*spoken, *opinion.rulings) if spoken else opinion.rulings
-    warned = False
-    for ruling in rulings:
-        if ruling.result not in ("passed", "not_applicable"):
-            warned = True
-            break
-    if not warned:
-        return Allowed(rules=rulings, policy_hash=policy.policy_hash, permit_expires_at=opinion.permit_expires_at)
     return _weigh(attempt, facts, policy, now, rulings, opinion.permit_expires_at)
 
 
@@ -78,7 +79,7 @@ def opinion_at(attempt: Attempt, facts: Facts, policy: Policy, now: datetime) ->
                 passed = plan.all_passed(counts)
                 if passed is None:
                     break
-                return Opinion(passed, limit if limit < expires else expires)
+                return Opinion(passed, limit if limit < expires else expires, plain_yes=True)
     return _full_opinion(plan, day, counts, plain, attempt, facts, now, expires)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-import msgspec
+from shared.contracts.types import Part
 
 Found = tuple[tuple[str, str], ...]
 """The facts that a rule used, by name."""
 RulingResult = Literal["passed", "warned", "held", "deferred", "blocked", "not_applicable"]
 
 
-class Ruling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Ruling(Part, frozen=True, kw_only=True, omit_defaults=True):
     """What one rule said and the facts it used.
 
     `deferred` is in the way until an instant, `until`, which None leaves unknown; `blocked` is in the way for good.
@@ -24,7 +24,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: datetime | None = None
 
 
-class Allowed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="allowed"):
+class Allowed(Part, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="allowed"):
     """The contact may be made before `permit_expires_at`. A warning is a rule that a person should know of."""
 
     rules: tuple[Ruling, ...]
@@ -33,7 +33,7 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     warnings: tuple[str, ...] = ()
 
 
-class Deferred(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="deferred"):
+class Deferred(Part, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="deferred"):
     """Not now. `next_legal_instant`: the first at which every rule allows it on these facts.
 
     Where a fact is missing or behind it is the first legal instant after a pause in which the fact may arrive, and the
@@ -46,7 +46,7 @@ class Deferred(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     next_legal_instant: datetime
 
 
-class Denied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="denied"):
+class Denied(Part, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="denied"):
     """Not at all: no instant makes it lawful on these facts."""
 
     rules: tuple[Ruling, ...]
@@ -54,7 +54,7 @@ class Denied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     deciding_rule: str
 
 
-class HeldForReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="held"):
+class HeldForReview(Part, frozen=True, kw_only=True, omit_defaults=True, tag_field="verdict", tag="held"):
     """A person must look. `next_legal_instant`, where there is one, is when it would be allowed without."""
 
     rules: tuple[Ruling, ...]
