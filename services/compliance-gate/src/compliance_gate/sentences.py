@@ -23,6 +23,22 @@ _CHANNELS = {
     "letter": ("letter", "信函"),
     "visit": ("visit", "上门"),
 }
+_CHINESE = {
+    "attorney": "律师代理",
+    "cease": "要求停止联系",
+    "dispute": "债务争议",
+    "bankruptcy": "破产",
+    "deceased": "已故",
+    "identity_theft": "身份被盗用",
+    "vulnerable": "弱势借款人",
+    "workplace_prohibited": "工作场所禁止联系",
+    "borrower": "借款人",
+    "region": "居住地",
+    "zone": "时区",
+    "number": "号码",
+    "balance": "余额",
+    "facts are behind": "事实滞后",
+}
 _WEEKDAYS = (
     ("Monday", "周一"),
     ("Tuesday", "周二"),
@@ -98,21 +114,17 @@ def _reason(rule_id: str, rulings: tuple[Ruling, ...], policy: Policy, language:
     name = rule_name(rule_id, policy, language)
     facts = dict(ruling.facts) if ruling is not None else {}
     detail = ""
-    if rule_id.startswith("platform."):
-        name = _unmet(rule_id, name, language)
     if "counted" in facts:
         counted, limit = facts["counted"], facts["limit"]
         detail = f" ({counted} counted of {limit})" if language == "en" else f"（已计{counted}次，上限{limit}次）"
-    elif "missing" in facts:
-        detail = f" ({facts['missing']})" if language == "en" else f"（{facts['missing']}）"
-    elif "restriction" in facts:
-        detail = f" ({facts['restriction']})" if language == "en" else f"（{facts['restriction']}）"
+    elif "missing" in facts or "restriction" in facts:
+        word = facts.get("missing") or facts.get("restriction") or ""
+        detail = f" ({word})" if language == "en" else f"（{_in_chinese(word)}）"
     elif "calendar_unknown" in facts:
         where = facts["calendar_unknown"]
         detail = f" (no official calendar for {where})" if language == "en" else f"（{where}尚无官方日历）"
     return f"{name}{detail} [{rule_id}]" if language == "en" else f"{name}{detail}［{rule_id}］"
 
 
-def _unmet(rule_id: str, name: str, language: Language) -> str:
-    """A platform rule names what should be so; where it decided, it isn't."""
-    return f"it isn't so that {name}" if language == "en" else f"不满足“{name}”"
+def _in_chinese(words: str) -> str:
+    return "、".join(_CHINESE.get(word, word) for word in words.split(","))

@@ -12,6 +12,8 @@ What the caller must give, for a decision to be right:
 * `Facts.history`: every contact with the borrower of at least the last 31 days (for contacts with third persons: all),
   newest first, whoever made it and on whatever number, with the open reservations and the unknown ones, without what
   the carrier refused; `Facts.number_contacts`: the contacts of other borrowers on the attempt's number.
+* `Facts.inbound`: every message and call of the borrower in the same time; an answer to a message that isn't there is
+  counted as any other contact. `Facts.opt_outs`: those on shared numbers too.
 * `Facts.zones`: sorted, the same tuple that the policy was resolved with.
 * `Facts.lag_seconds`: how far behind the fact topics are; above the policy's limit everything is deferred.
 """

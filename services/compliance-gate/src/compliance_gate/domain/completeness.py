@@ -12,23 +12,20 @@ from compliance_gate.domain.rules import Terms
 from compliance_gate.domain.verdicts import Found, Ruling
 
 PLATFORM_RULES: dict[str, tuple[str, str]] = {
-    "platform.facts": ("the facts are complete and fresh", "所依据的事实完整且最新"),
-    "platform.amounts": ("the amounts are those of the current balance", "金额与最新余额一致"),
-    "platform.payment": ("no payment is waiting to be booked", "没有待入账的还款"),
-    "platform.due": ("something is still due", "仍有应还款项"),
-    "platform.expiry": ("the attempt has not expired", "本次联系尚未过期"),
-    "platform.attempt": (
-        "the attempt has no open permit and was not sent before",
-        "本次联系没有未结束的许可，也未曾发出",
-    ),
-    "platform.stop": ("no stop is in force", "没有停止指令"),
-    "platform.policy": ("a policy pack is in force for the borrower", "有适用于该借款人的规则包"),
-    "platform.calendar": ("an official calendar covers the date", "官方日历覆盖该日期"),
-    "platform.party": ("a rule in force speaks of contacts with other persons", "有规则允许联系借款人以外的人"),
-    "platform.permit": ("a permit would last", "许可仍有有效时间"),
-    "platform.horizon": ("there is a legal time within reach", "可预见的时间内有合法时段"),
+    "platform.facts": ("a fact is missing or may be out of date", "事实缺失或可能已过时"),
+    "platform.amounts": ("the amounts are not those of the current balance", "金额与最新余额不一致"),
+    "platform.payment": ("a payment is waiting to be booked", "有还款尚待入账"),
+    "platform.due": ("nothing is due any more", "已无应还款项"),
+    "platform.expiry": ("the attempt has expired", "本次联系已过期"),
+    "platform.attempt": ("the attempt was sent before, or has an open permit", "本次联系已发出，或其许可尚未结束"),
+    "platform.stop": ("an operator's stop is in force", "停止指令生效中"),
+    "platform.policy": ("no policy pack covers the borrower", "没有适用于该借款人的规则包"),
+    "platform.calendar": ("no official calendar covers the time to come", "官方日历尚未覆盖后续日期"),
+    "platform.party": ("no rule in force allows contact with another person", "没有规则允许联系借款人以外的人"),
+    "platform.permit": ("a permit would end at once: the window is about to close", "时段即将结束，许可已无有效时间"),
+    "platform.horizon": ("no legal time lies within reach", "可预见的时间内没有合法时段"),
 }
-"""The names of the rules that no pack holds, in English and Chinese."""
+"""What the rules say that no pack holds, in English and Chinese; they are listed only where they stand in the way."""
 
 
 def judge_facts(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> Ruling | None:

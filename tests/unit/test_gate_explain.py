@@ -1,0 +1,86 @@
+"""`decorum gate explain`: the same decision by options and by JSON, drawn for a person or as JSON for a machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from compliance_gate.cli import commands
+
+HOLIDAY_CALL = ["explain", "--at", "2026-10-04T10:00+08:00", "--channel", "voice"]
+
+
+def told(*arguments: str) -> dict[str, object]:
+    run = CliRunner().invoke(commands, [*arguments, "--json"])
+    assert run.exit_code == 0, run.output
+    answer = json.loads(run.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_it_tells_verdict_rules_with_sources_next_instant_and_the_weeks_windows() -> None:
+    answer = told(*HOLIDAY_CALL)
+    assert answer["verdict"] == "deferred"
+    assert answer["next_legal_instant"] == "2026-10-08T01:00:00Z"
+    assert answer["packs"] == ["cn", "courteous"]
+    windows = answer["legal_windows"]
+    assert isinstance(windows, list)
+    assert windows[0] == {"start": "2026-10-08T01:00:00Z", "end": "2026-10-08T12:00:00Z"}
+    assert len(windows) == 3
+    rules = answer["rules"]
+    assert isinstance(rules, list)
+    assert all(rule["source"] and rule["name_zh"] for rule in rules)
+    assert answer["calendars"] == {
+        "CN": {"valid_through": "2026-12-31", "source": "State Council notices, from chinesecalendar"}
+    }
+
+
+def test_past_contacts_restrictions_and_opt_outs_are_options() -> None:
+    past = ["--past", "2026-09-15T09:10+08:00,sms,delivered"]
+    at = ["explain", "--at", "2026-09-15T10:00+08:00"]
+    assert told(*at)["verdict"] == "allowed"
+    assert told(*at, *past)["verdict"] == "deferred"
+    assert told(*at, "--restriction", "dispute")["verdict"] == "denied"
+    assert told(*at, "--opt-out", "sms")["verdict"] == "denied"
+    assert told(*at, "--pack", "cn", *past)["verdict"] == "allowed"
+
+
+def test_a_conformance_case_can_be_explained_as_it_is(tmp_path: Path) -> None:
+    cases = Path(__file__).parents[2] / "services" / "compliance-gate" / "cases" / "us-reg-f.jsonl"
+    line = cases.read_text(encoding="utf-8").splitlines()[0]
+    file = tmp_path / "case.json"
+    file.write_text(line, encoding="utf-8")
+    assert told("explain", str(file))["verdict"] == "deferred"
+    run = CliRunner().invoke(commands, ["explain", "-"], input=line)
+    assert run.exit_code == 0
+    assert "12 CFR" in run.stdout
+
+
+def test_it_is_drawn_for_a_terminal() -> None:
+    run = CliRunner().invoke(commands, HOLIDAY_CALL, env={"COLUMNS": "160"})
+    assert run.exit_code == 0
+    assert "DEFERRED" in run.stdout
+    assert "Next legal instant: Thursday 2026-10-08 09:00 (Asia/Shanghai)" in run.stdout
+    assert "Thu 10-08  ··················██████████████████████········" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--at", "yesterday"],
+        ["--at", "2026-09-15T10:00"],
+        ["--zone", "Asia/Nowhere"],
+        ["--channel", "fax"],
+        ["--restriction", "tired"],
+        ["--past", "2026-09-15,sms"],
+        ["--pack", "in"],
+        ["missing.json"],
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_a_reason(arguments: list[str]) -> None:
+    run = CliRunner().invoke(commands, ["explain", *arguments])
+    assert run.exit_code == 2
+    assert "cannot explain this" in run.output
