@@ -32,6 +32,9 @@ def _upsert(table: sa.Table) -> Upsert:
     return Upsert(keys=keys, update=tuple(name for name in _names(table) if name not in keys))
 
 
+for _table, _fields in ((tables.loan, Loan._fields), (tables.attempt, Attempt._fields)):
+    assert _names(_table) == ("borrower_id", *_fields), "rows become values by position"
+
 _BORROWER_COLUMNS: Final = _names(tables.borrower)
 _UPSERTS: Final = {table: _upsert(table) for table in (tables.loan, tables.circumstance, tables.attempt)}
 
@@ -165,7 +168,7 @@ async def _grouped(
         parameters,
     )
     grouped: dict[str, list[Row]] = defaultdict(list)
-    for row in result:
+    for row in result.all():
         grouped[row[0]].append(row)
     return grouped
 
@@ -194,23 +197,12 @@ def _person_row(borrower_id: str, person: Person) -> dict[str, Any]:
     }
 
 
-def _loan(row: Any) -> Loan:
-    return Loan(
-        loan_id=row[1],
-        currency=row[2],
-        balance_version=row[3],
-        overdue_minor=row[4],
-        outstanding_minor=row[5],
-        oldest_unpaid_due_on=row[6],
-        next_due_on=row[7],
-        next_due_minor=row[8],
-        closed=row[9],
-        as_of=row[10],
-    )
+def _loan(row: Row) -> Loan:
+    return Loan._make(row[1:])
 
 
 def _loan_row(borrower_id: str, loan: Loan) -> dict[str, Any]:
-    return {"borrower_id": borrower_id, **{name: getattr(loan, name) for name in _names(tables.loan)[1:]}}
+    return {"borrower_id": borrower_id, **loan._asdict()}
 
 
 def _circumstance(row: Row) -> Circumstance:
@@ -245,19 +237,15 @@ def _circumstance_row(borrower_id: str, circumstance: Circumstance) -> dict[str,
     }
 
 
-def _attempt(row: Any) -> Attempt:
-    values: dict[str, Any] = dict(zip(_ATTEMPT_FIELDS, row[1:], strict=True))
-    values["attempt_id"] = str(values["attempt_id"])
-    if values["approval"] is not None:
-        values["approval"] = msgspec.convert(values["approval"], Approval)
-    return Attempt(**values)
-
-
-_ATTEMPT_FIELDS: Final = _names(tables.attempt)[1:]
+def _attempt(row: Row) -> Attempt:
+    approval = row.approval
+    return Attempt._make(
+        (str(row.attempt_id), *row[2:-1], None if approval is None else msgspec.convert(approval, Approval))
+    )
 
 
 def _attempt_row(borrower_id: str, attempt: Attempt) -> dict[str, Any]:
-    return {"borrower_id": borrower_id, **{name: getattr(attempt, name) for name in _ATTEMPT_FIELDS}}
+    return {"borrower_id": borrower_id, **attempt._asdict()}
 
 
 _MOVING_FIELDS: Final = (

@@ -7,7 +7,7 @@ rest of the path follows from the strategy, so a payment or a new grade changes 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from scheduler.domain import standing
@@ -103,4 +103,4 @@ def _marked(attempt: Attempt, planned: PlannedAttempts) -> Attempt:
         return attempt
     group = planned.groups.get(attempt.currency)
     wanted = group is not None and group.wants(attempt)
-    return attempt if wanted == attempt.wanted else replace(attempt, wanted=wanted)
+    return attempt if wanted == attempt.wanted else attempt._replace(wanted=wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from shared.contracts.ledger_entries import (
     BalanceChangedV1,
@@ -64,9 +64,11 @@ class Person:
     contact_places: tuple[ContactPlace, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loan:
-    """One loan as the ledger has it. Amounts are in minor units of `currency`."""
+class Loan(NamedTuple):
+    """One loan as the ledger has it. Amounts are in minor units of `currency`.
+
+    A named tuple for the same reason as `Attempt`, with its fields in the order of the table's columns.
+    """
 
     loan_id: str
     currency: str

@@ -85,8 +85,7 @@ def _submit(
     group = planned.groups[attempt.currency].group
     assert person is not None, "nothing is planned before the lender said who the borrower is"
     assert place is not None, "only what can be reached is wanted"
-    submitted = replace(
-        attempt,
+    submitted = attempt._replace(
         state="submitted",
         submissions=attempt.submissions + 1,
         submitted_at=now,

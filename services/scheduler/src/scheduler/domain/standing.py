@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -57,6 +58,7 @@ def zone_of(profile: Profile, default_zone: str) -> str:
     return profile.person.zones[0] if profile.person is not None and profile.person.zones else default_zone
 
 
+@lru_cache(maxsize=1024)
 def local_date(now: datetime, zone: str) -> date:
     """The date at `now` in `zone`."""
     return now.astimezone(ZoneInfo(zone)).date()
