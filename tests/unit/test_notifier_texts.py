@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from babel.numbers import format_currency
 
 from notifier.adapters.template_checks import SAMPLES, TemplateError, check_text
 from notifier.adapters.templates import TEMPLATE_NAMES, Lender, TemplateBook
@@ -17,6 +19,7 @@ from notifier.ports import Speech, TemplateFailed
 from notifier.settings import SHIPPED_TEMPLATES
 from notifier.testing.messages import attempt
 from shared.contracts import Channel, Language
+from shared.money import MINOR_DIGITS
 
 LENDER = Lender(name="晨光消费金融", agency_regions=frozenset({"US"}))
 BOOK = TemplateBook(SHIPPED_TEMPLATES, lender=LENDER)
@@ -62,6 +65,22 @@ def test_amounts_and_dates_are_written_as_the_language_writes_them() -> None:
     assert "$1,234.56" in english
     assert "September 1, 2026" in english
     assert "¥123,456" in text_of(currency="JPY", language="en")
+
+
+@pytest.mark.parametrize("currency", ["CNY", "USD", "JPY", "KWD", "EUR", "HKD", "VND"])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_an_amount_is_what_babel_writes(currency: str, language: Language) -> None:
+    locale = {"zh": "zh_Hans_CN", "en": "en_US"}[language]
+    for minor in (1, 9, 100, 12_345, 99_999_999, 10**12 + 7):
+        [loan] = attempt().loans
+        due = msgspec.structs.replace(loan, due_minor=minor)
+        text = text_of(currency=currency, language=language, loans=(due,))
+        value = Decimal(minor).scaleb(-MINOR_DIGITS[currency])
+        assert format_currency(value, currency, locale=locale) in text
+
+
+def test_no_amount_is_rounded() -> None:
+    assert "123.456" in text_of(currency="IQD")
 
 
 def test_an_agency_says_so_first_in_full_and_later_in_short() -> None:

@@ -168,10 +168,27 @@ def _territories(region: str, zones: tuple[str, ...]) -> frozenset[str]:
     return frozenset({region.split("-")[0], *(territory_of.get(zone, "") for zone in zones)})
 
 
-@lru_cache(maxsize=50_000)
 def _amount(minor: int, currency: str, language: Language) -> str:
-    value = Decimal(minor).scaleb(-MINOR_DIGITS[currency])
-    return format_currency(value, currency, locale=_LOCALES[language])
+    """An amount as the language writes it, never rounded."""
+    digits = MINOR_DIGITS[currency]
+    value = Decimal(minor).scaleb(-digits)
+    form = _money_form(currency, language)
+    if form is None:
+        return format_currency(value, currency, locale=_LOCALES[language], decimal_quantization=False)
+    return form.replace("\0", f"{value:,.{digits}f}")
+
+
+@lru_cache(maxsize=512)
+def _money_form(currency: str, language: Language) -> str | None:
+    """What Babel writes around a number of this currency, with a NUL for the number; None where it groups otherwise.
+
+    Babel takes 40 µs for an amount, and every text has one of its own.
+    """
+    digits = MINOR_DIGITS[currency]
+    sample = Decimal(123_456_789).scaleb(-digits)
+    said = format_currency(sample, currency, locale=_LOCALES[language])
+    number = f"{sample:,.{digits}f}"
+    return said.replace(number, "\0") if number in said else None
 
 
 @lru_cache(maxsize=4_096)
