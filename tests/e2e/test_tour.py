@@ -85,7 +85,7 @@ def test_an_overdue_loan_becomes_a_contact_and_a_payment_ends_it(environment: di
     time.sleep(3)
     assert len(_messages(environment)) == 1
     case = json.loads(_run(environment, "case", "show", BORROWER, "--json"))
-    assert case["loans"][0]["overdue_minor"] == 0
+    assert sum(case["loans"][0][f"overdue_{part}_minor"] for part in ("fees", "interest", "principal")) == 0
 
 
 def test_bad_lines_are_named_and_nothing_is_published(environment: dict[str, str]) -> None:
