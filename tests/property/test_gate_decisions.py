@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance_gate.domain import Allowed, Attempt, Deferred, Denied, Facts, HeldForReview, Policy, decide
-from compliance_gate.domain.deciding import opinion_at
+from compliance_gate.domain.opinions import opinion_at
 from compliance_gate.evidence import evidence_of, replay
 from tests.property.gate_situations import MINUTE, PLAIN_BOOK, TENANT_BOOK, opt_outs, restrictions, situations
 

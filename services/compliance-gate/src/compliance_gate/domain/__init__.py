@@ -19,7 +19,7 @@ What the caller must give, for a decision to be right:
 """
 
 from compliance_gate.domain.calendars import Calendar
-from compliance_gate.domain.deciding import decide, next_instant
+from compliance_gate.domain.deciding import decide
 from compliance_gate.domain.facts import (
     Approval,
     Attempt,
@@ -38,6 +38,7 @@ from compliance_gate.domain.facts import (
 )
 from compliance_gate.domain.legal_time import legal_windows, next_legal_instant
 from compliance_gate.domain.local_days import Interval
+from compliance_gate.domain.next_legal import next_instant
 from compliance_gate.domain.policy import Policy, Stack
 from compliance_gate.domain.rules import Role, Rule, Terms
 from compliance_gate.domain.verdicts import Allowed, Decision, Deferred, Denied, HeldForReview, Ruling
