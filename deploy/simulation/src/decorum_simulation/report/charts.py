@@ -12,7 +12,8 @@ from decorum_simulation.report.figures import Figures, money_text
 from decorum_simulation.report.svg import drawing, line, path, rect, text
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-WIDTH: Final = 720.0
+HALF: Final = 500.0
+WIDE: Final = 1_060.0
 
 
 def funnel(figures: Figures) -> str:
@@ -26,26 +27,26 @@ def funnel(figures: Figures) -> str:
         ("paid within 3 days", len(figures.paid_attempts)),
     ]
     whole = max(steps[0][1], 1)
-    parts, row = [], 46
+    parts, row, left, long = [], 40, 142, 262
     for index, (name, count) in enumerate(steps):
-        y, width = index * row, 440 * count / whole
-        parts.append(text(150, y + 22, name, anchor="end"))
-        parts.append(rect(164, y + 4, 440, 28, class_="track"))
-        parts.append(rect(164, y + 4, max(width, 2), 28, class_=f"step step{index}", title=f"{name}: {count:,}"))
-        parts.append(text(WIDTH, y + 22, f"{count:,}  ·  {count / whole:.0%}", class_="value", anchor="end"))
-    return drawing(WIDTH, row * len(steps), parts, label="funnel from planned attempts to payments")
+        y, width = index * row, long * count / whole
+        parts.append(text(left - 12, y + 21, name, anchor="end"))
+        parts.append(rect(left, y + 4, long, 26, class_="track"))
+        parts.append(rect(left, y + 4, max(width, 2), 26, class_=f"step step{index}", title=f"{name}: {count:,}"))
+        parts.append(text(HALF, y + 21, f"{count:,}  ·  {count / whole:.0%}", class_="value", anchor="end"))
+    return drawing(HALF, row * len(steps), parts, label="funnel from planned attempts to payments")
 
 
 def heat_map(figures: Figures, country: Country) -> str:
     """Contacts by local weekday and hour; the frame is what the overlay allows, dark cells are what the law forbids."""
-    cell, left, top = 27.0, 46.0, 24.0
+    cell, left, top = 19.0, 40.0, 22.0
     counts = {(day, hour): n for (where, day, hour), n in figures.hours.items() if where == country}
     most = max(counts.values(), default=1)
-    parts = [text(left + hour * cell + cell / 2, 14, f"{hour}", class_="tick", anchor="middle") for hour in range(24)]
+    parts = [text(left + hour * cell, 14, f"{hour}", class_="tick", anchor="middle") for hour in range(0, 25, 2)]
     first, end = PACK_HOURS[country]
     for day in range(7):
         y = top + day * cell
-        parts.append(text(left - 8, y + 18, WEEKDAYS[day], class_="tick", anchor="end"))
+        parts.append(text(left - 8, y + 13.5, WEEKDAYS[day], class_="tick", anchor="end"))
         for hour in range(24):
             x, n = left + hour * cell, counts.get((day, hour), 0)
             legal = first <= time(hour) < end
@@ -58,15 +59,15 @@ def heat_map(figures: Figures, country: Country) -> str:
         x, y = left + opens.hour * cell, top + days[0] * cell
         width, height = (closes.hour - opens.hour) * cell, len(days) * cell
         parts.append(rect(x, y, width, height, class_="frame", rounding=4))
-    return drawing(WIDTH, top + 7 * cell + 4, parts, label=f"contacts by weekday and hour, {country}")
+    return drawing(HALF, top + 7 * cell + 4, parts, label=f"contacts by weekday and hour, {country}")
 
 
 def contacts_by_day(figures: Figures) -> str:
     """Texts and calls of each date, over the official breaks and make-up workdays."""
-    dates, height, left, bottom = figures.dates(), 190.0, 46.0, 160.0
-    step = (WIDTH - left) / max(len(dates), 1)
-    most = max((sum(figures.days[(d, c)] for c in ("sms", "voice")) for d in dates), default=0) or 1
-    parts = _grid(left, bottom, 140, most)
+    dates, height, left, bottom = figures.dates(), 192.0, 46.0, 160.0
+    step = (WIDE - left) / max(len(dates), 1)
+    most = _round_scale(max((sum(figures.days[(d, c)] for c in ("sms", "voice")) for d in dates), default=0) or 1)
+    parts = _grid(left, bottom, 140, most, WIDE)
     for index, day in enumerate(dates):
         x, kind = left + index * step, _chinese_kind(day)
         if kind == "holiday":
@@ -81,12 +82,12 @@ def contacts_by_day(figures: Figures) -> str:
             if n:
                 title = f"{day} ({WEEKDAYS[day.weekday()]}): {n:,} {'texts' if channel == 'sms' else 'calls'}"
                 parts.append(rect(x + step * 0.15, y, step * 0.7, tall, class_=channel, title=title))
-        if len(dates) <= 16 or index % 2 == 0:
+        if len(dates) <= 40 or index % 3 == 0:
             weekend = "tick weekend" if day.weekday() >= 5 else "tick"
             parts.append(text(x + step / 2, bottom + 16, f"{day.day}", class_=weekend, anchor="middle"))
         if day.day == 1 or index == 0:
             parts.append(text(x + step / 2, bottom + 30, f"{day:%b}", class_="tick", anchor="middle"))
-    return drawing(WIDTH, height, parts, label="contacts by day")
+    return drawing(WIDE, height, parts, label="contacts by day")
 
 
 def _chinese_kind(day: date) -> str:
@@ -103,34 +104,34 @@ def refusals(figures: Figures, shown_max: int = 12) -> str:
     rules = totals.most_common(shown_max)
     if not rules:
         return "<p class='quiet'>No rule deferred or denied anything.</p>"
-    most, row, parts = rules[0][1], 30, []
+    most, row, parts, left, long = rules[0][1], 24, [], 226.0, 218
     for index, (rule, total) in enumerate(rules):
-        y, x = index * row, 290.0
-        parts.append(text(278, y + 19, rule, class_="label rule", anchor="end"))
+        y, x = index * row, left
+        parts.append(text(left - 10, y + 16, rule, class_="label rule", anchor="end"))
         for name, counted in (("deferred", figures.deferred_by_rule), ("denied", figures.denied_by_rule)):
-            width = 350 * counted[rule] / most
+            width = long * counted[rule] / most
             if width:
-                parts.append(rect(x, y + 5, max(width, 1.5), 18, class_=name, title=f"{name} {counted[rule]:,} times"))
+                parts.append(rect(x, y + 4, max(width, 1.5), 16, class_=name, title=f"{name} {counted[rule]:,} times"))
                 x += max(width, 1.5) + 1
-        parts.append(text(x + 8, y + 19, f"{total:,}", class_="value"))
-    return drawing(WIDTH, row * len(rules), parts, label="refusals by rule")
+        parts.append(text(x + 7, y + 16, f"{total:,}", class_="value"))
+    return drawing(HALF, row * len(rules), parts, label="refusals by rule")
 
 
 def recovery(figures: Figures, currency: str) -> str:
     """Money received, cumulated, over what is overdue at the end of each day."""
-    dates, left, bottom, tall = figures.dates(), 70.0, 190.0, 170.0
+    dates, left, bottom, tall = figures.dates(), 82.0, 190.0, 170.0
     received, overdue = figures.recovered.get(currency, {}), figures.overdue.get(currency, {})
     running, cumulated = 0, []
     for day in dates:
         running += received.get(day, 0)
         cumulated.append(running)
-    most = max([*cumulated, *overdue.values(), 1])
-    step = (WIDTH - left - 10) / max(len(dates) - 1, 1)
+    most = _round_scale(max([*cumulated, *overdue.values(), 1]))
+    step = (HALF - left - 14) / max(len(dates) - 1, 1)
 
     def point(index: int, amount: int) -> tuple[float, float]:
         return left + index * step, bottom - tall * amount / most
 
-    parts = _grid(left, bottom, tall, most, currency)
+    parts = _grid(left, bottom, tall, most, HALF, currency)
     parts.append(path([point(i, a) for i, a in enumerate(cumulated)], class_="area", closed_at=bottom))
     parts.append(path([point(i, a) for i, a in enumerate(cumulated)], class_="curve"))
     parts.append(path([point(i, overdue.get(day, 0)) for i, day in enumerate(dates)], class_="overdue"))
@@ -141,16 +142,24 @@ def recovery(figures: Figures, currency: str) -> str:
             f"{money_text(overdue.get(day, 0), currency)} overdue"
         )
         parts.append(rect(x - step / 2, 10, step, bottom - 10, class_="hover", title=title))
-        if index % max(len(dates) // 8, 1) == 0:
+        if index % max(len(dates) // 6, 1) == 0:
             parts.append(text(x, bottom + 18, f"{day:%d %b}", class_="tick", anchor="middle"))
-    return drawing(WIDTH, bottom + 28, parts, label=f"recovery in {currency}")
+    return drawing(HALF, bottom + 28, parts, label=f"recovery in {currency}")
 
 
-def _grid(left: float, bottom: float, tall: float, most: float, currency: str | None = None) -> list[str]:
+def _grid(left: float, bottom: float, tall: float, most: float, right: float, currency: str | None = None) -> list[str]:
     parts = []
     for part in range(5):
         y, amount = bottom - tall * part / 4, most * part / 4
         label = f"{round(amount):,}" if currency is None else money_text(int(amount), currency)
-        parts.append(line(left, y, WIDTH, y))
+        parts.append(line(left, y, right, y))
         parts.append(text(left - 8, y + 4, label, class_="tick", anchor="end"))
     return parts
+
+
+def _round_scale(most: float) -> float:
+    """The next number whose quarters are round, so that the grid's labels are."""
+    magnitude = 10.0 ** (len(str(int(most))) - 1)
+    return next(
+        (step * magnitude for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8) if step * magnitude >= most), 10 * magnitude
+    )

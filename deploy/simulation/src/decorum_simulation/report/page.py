@@ -76,55 +76,49 @@ def _numbers(figures: Figures) -> str:
 
 def _sections(figures: Figures, result: AuditResult) -> str:
     shown = [(country, title) for country, title in _COUNTRIES if any(c == country for c, _, _ in figures.hours)]
-    maps = "".join(f"<h3>{title}</h3>{charts.heat_map(figures, country)}" for country, title in shown)
-    curves = "".join(f"<h3>{c}</h3>{charts.recovery(figures, c)}" for c in sorted(figures.overdue))
-    return (
-        "<div class='grid'>"
-        + "".join(
-            (
-                _section("From plan to payment", "Attempts, each counted once.", charts.funnel(figures)),
-                _section(
-                    "Why contacts were put off",
-                    "Rules that deferred or denied a submission, by how often they spoke.",
-                    charts.refusals(figures) + _key(("deferred", "deferred"), ("denied", "denied")),
-                ),
-                _section(
-                    "Contacts by local hour and weekday",
-                    "Each borrower's own time. Make-up workdays are Saturdays and Sundays with a workday's hours.",
-                    maps
-                    + _key(
-                        ("heat", "contacts"), ("frame", "allowed by the overlay"), ("forbidden", "forbidden by law")
-                    ),
-                ),
-                _section(
-                    "Contacts by day",
-                    "Dates in Shanghai.",
-                    charts.contacts_by_day(figures)
-                    + _key(
-                        ("sms", "texts"),
-                        ("voice", "calls"),
-                        ("holiday", "public holiday"),
-                        ("makeup", "make-up workday"),
-                    )
-                    + "<h3>What came of them</h3>"
-                    + _results_table(figures, result),
-                ),
-                _section(
-                    "Recovery",
-                    "What has been received since the start, and what is overdue at the end of each day.",
-                    curves + _key(("curve", "received, cumulated"), ("overdue", "overdue")),
-                    wide=True,
-                ),
-                _section(
-                    "One borrower's month",
-                    "Everything that happened, with the sentence of each decision in English and Chinese.",
-                    timeline_html(figures),
-                    wide=True,
-                ),
-            )
-        )
-        + "</div>"
+    maps = [f"<h3>{title}</h3>{charts.heat_map(figures, country)}" for country, title in shown]
+    curves = [f"<h3>{currency}</h3>{charts.recovery(figures, currency)}" for currency in sorted(figures.overdue)]
+    sections = (
+        _section("From plan to payment", "Attempts, each counted once.", charts.funnel(figures)),
+        _section(
+            "Why contacts were put off",
+            "Rules that deferred or denied a submission, by how often they spoke.",
+            charts.refusals(figures) + _key(("deferred", "deferred"), ("denied", "denied")),
+        ),
+        _section(
+            "Contacts by local hour and weekday",
+            "Each borrower's own time. A make-up workday is a Saturday or Sunday with a workday's hours.",
+            _pair(maps)
+            + _key(("heat", "contacts"), ("frame", "allowed by the overlay"), ("forbidden", "forbidden by law")),
+            wide=True,
+        ),
+        _section(
+            "Contacts by day",
+            "Dates in Shanghai. On public holidays nobody at home in China is contacted.",
+            charts.contacts_by_day(figures)
+            + _key(("sms", "texts"), ("voice", "calls"), ("holiday", "public holiday"), ("makeup", "make-up workday")),
+            wide=True,
+        ),
+        _section(
+            "Recovery",
+            "What has been received since the start, and what is overdue at the end of each day.",
+            _pair(curves) + _key(("curve", "received, cumulated"), ("overdue", "overdue")),
+            wide=True,
+        ),
+        _section("The month in numbers", "Everything counted from the run's files.", _results_table(figures, result)),
+        _section("What the audit looked at", "How often each check was made.", _checks_table(result)),
+        _section(
+            "One borrower's month",
+            "Everything that happened, with the sentence of each decision in English and Chinese.",
+            timeline_html(figures),
+            wide=True,
+        ),
     )
+    return f"<div class='grid'>{''.join(sections)}</div>"
+
+
+def _pair(drawings: list[str]) -> str:
+    return "<div class='pair'>" + "".join(f"<div>{drawing}</div>" for drawing in drawings) + "</div>"
 
 
 def _section(title: str, subtitle: str, content: str, *, wide: bool = False) -> str:
@@ -138,8 +132,16 @@ def _key(*items: tuple[str, str]) -> str:
 def _results_table(figures: Figures, result: AuditResult) -> str:
     rows = [row for row in figures.summary() if row[0] not in ("borrowers", "money recovered", "cost of contacts")]
     rows.append(("violations found by the audit", f"{len(result.violations):,}"))
-    rows.extend((f"… {kind}", f"{count:,}") for kind, count in result.by_kind.most_common())
     return "<table>" + "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in rows) + "</table>"
+
+
+def _checks_table(result: AuditResult) -> str:
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{n:,}</td></tr>" for name, n in sorted(result.checked.items()))
+    found = "".join(
+        f"<tr class='found'><td>violation: {escape(kind)}</td><td>{n:,}</td></tr>"
+        for kind, n in result.by_kind.most_common()
+    )
+    return f"<table>{rows}{found}</table>"
 
 
 def _footer(figures: Figures) -> str:
