@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.contracts.registry import CONTRACTS
+from shared.contracts.registry import CONTRACTS, TOPICS
+from shared.kafka.log_reader import ends_of
 
 GROUPS: Final = ("scheduler", "compliance-gate", "notifier", "ledger")
 STILL_CHECKS: Final = 3
@@ -69,23 +70,16 @@ async def _open_work(bootstrap_servers: str, database_urls: dict[str, str], now:
 
 async def lags(bootstrap_servers: str) -> dict[str, int]:
     """Records that each service's group has not committed yet, over all topics that it reads."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    ends = await ends_of(bootstrap_servers, TOPICS)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await consumer.start()
+    await admin.start()
     try:
-        await admin.start()
-        try:
-            return {group: await _lag(consumer, admin, group) for group in GROUPS}
-        finally:
-            await admin.close()
+        return {group: await _lag(ends, admin, group) for group in GROUPS}
     finally:
-        await consumer.stop()
+        await admin.close()
 
 
-async def _lag(consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, group: str) -> int:
-    await consumer.topics()
+async def _lag(ends: Mapping[TopicPartition, int], admin: AIOKafkaAdminClient, group: str) -> int:
     topics = {contract.topic for contract in CONTRACTS if group in contract.readers}
-    partitions = [TopicPartition(t, p) for t in sorted(topics) for p in consumer.partitions_for_topic(t) or ()]
-    ends = await consumer.end_offsets(partitions)
     committed = await admin.list_consumer_group_offsets(group)
-    return sum(end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+    return sum(end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items() if tp.topic in topics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 import time
 from collections import defaultdict
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 import asyncpg
+import yaml
 
 from decorum_local import LocalPlatform
 from decorum_local.processes import ServiceProcess
@@ -25,12 +27,13 @@ from shared.ids import derive
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import WireMessage
 from tests.e2e.stillness import until_still
-from tests.e2e.storm_events import Portfolio
+from tests.e2e.storm_events import STEP_DAYS, Portfolio
 
 MORNING: Final = datetime.fromisoformat("2026-09-16T08:00+08:00")
 """Before anything may be sent: the facts come to rest first, so that both runs decide on the same ones."""
 FIRST_WAVE: Final = MORNING + timedelta(hours=9, minutes=30)
 SECOND_WAVE: Final = FIRST_WAVE + timedelta(days=1)
+STRATEGIES: Final = Path(__file__).parents[2] / "services" / "scheduler" / "strategies"
 STILL_SECONDS_MAX: Final = 240.0
 LEASE_SECONDS: Final = 4
 CHUNK_RECORDS: Final = 250
@@ -77,7 +80,10 @@ class StormRun:
         folder.mkdir(parents=True, exist_ok=True)
         self._move_to(MORNING)
         clock = {"DECORUM_CLOCK": "shifted", "DECORUM_CLOCK_FILE": str(self._clock_file)}
-        self.stack = Stack(platform, folder, StackOptions(replicas=2, environment={**ENVIRONMENT, **clock}))
+        strategies = {"SCHEDULER_STRATEGIES_FOLDER": str(_write_strategies(folder / "strategies"))}
+        self.stack = Stack(
+            platform, folder, StackOptions(replicas=2, environment={**ENVIRONMENT, **clock, **strategies})
+        )
 
     def run(self, disturbances: Sequence[Sequence[Callable[[], None]]] = ((), (), (), ())) -> Aftermath:
         """Play the script; the disturbances of a phase happen while it is under way."""
@@ -190,8 +196,9 @@ class StormRun:
             name: await self._rows(database, statement) for name, (database, statement) in COMPARED_TABLES.items()
         }
         decisions: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        for borrower, *decision in await self._rows("compliance_gate", DECISIONS):
-            decisions[borrower].append(tuple(decision))
+        for borrower, *decision, message in await self._rows("compliance_gate", DECISIONS):
+            rules = tuple((rule["rule_id"], rule["result"]) for rule in json.loads(message)["rules"])
+            decisions[borrower].append((*decision, rules))
         contacts: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
         permits = await self._rows("notifier", "SELECT borrower_id, attempt_id, state FROM permit")
         borrower_of = {str(attempt): borrower for borrower, attempt, _ in permits}
@@ -217,7 +224,7 @@ class StormRun:
 
 
 DECISIONS: Final = (
-    "SELECT borrower_id, attempt_id, submission_number, verdict, rules::text FROM decision "
+    "SELECT borrower_id, attempt_id, submission_number, verdict, message FROM decision "
     "ORDER BY borrower_id, attempt_id, submission_number"
 )
 COMPARED_TABLES: Final = {
@@ -251,6 +258,27 @@ COMPARED_TABLES: Final = {
         "SELECT borrower_id, restriction_id, kind, active FROM restriction ORDER BY 1, 2",
     ),
 }
+
+
+def _write_strategies(folder: Path) -> Path:
+    """The shipped strategies with one text at ten o'clock on each day of the storm, and nothing due before."""
+    shutil.copytree(STRATEGIES, folder)
+    for path in folder.glob("courteous-*.yaml"):
+        strategy = yaml.safe_load(path.read_text())
+        strategy["steps"] = [
+            {
+                "key": f"day-{day:03d}-sms",
+                "day": day,
+                "channel": "sms",
+                "template": "sms-overdue",
+                "local_hours": ["10:00"],
+                "lifetime_hours": 12,
+            }
+            for days in ((day, day + 1) for day in STEP_DAYS)
+            for day in days
+        ]
+        path.write_text(yaml.safe_dump(strategy, allow_unicode=True, sort_keys=False))
+    return folder
 
 
 def disturbances(stack: Stack, platform: LocalPlatform, seed: int) -> tuple[tuple[Callable[[], None], ...], ...]:
