@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance_gate.domain.calendars import Calendar, DayClass, weekday_class
+from compliance_gate.domain.facts import Inconvenience, Weekday
+from compliance_gate.domain.inconvenience import inconvenient_times
 from compliance_gate.domain.legal_time import legal_windows, next_legal_instant
 from compliance_gate.domain.local_days import date_start, local_date
 from compliance_gate.domain.rules import Span, WindowRule
@@ -24,6 +26,7 @@ CHANGES = (
     date(2026, 4, 4), date(2026, 9, 5), date(2026, 4, 24), date(2026, 10, 29), date(2011, 12, 30), date(2026, 2, 17),
 )  # fmt: skip
 CLASSES: tuple[DayClass, ...] = ("workday", "makeup_workday", "saturday", "sunday", "holiday")
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTE = timedelta(minutes=1)
 
 starts = st.sampled_from(CHANGES).map(lambda day: datetime(day.year, day.month, day.day, tzinfo=UTC)) | st.integers(
@@ -153,3 +156,43 @@ def test_without_a_zone_nothing_is_legal_and_without_a_rule_everything_is() -> N
     start, end = datetime(2026, 4, 7, tzinfo=UTC), datetime(2026, 4, 9, tzinfo=UTC)
     assert legal_windows((), (), (), start, end) == ()
     assert legal_windows((), ("Asia/Shanghai",), (), start, end) == ((start, end),)
+
+
+def inconvenient_by_the_wall(wish: Inconvenience, zones: tuple[str, ...], instant: datetime) -> bool:
+    if (wish.since is not None and instant < wish.since) or (wish.until is not None and instant >= wish.until):
+        return False
+    opens = wish.start_minute or 0
+    closes = 24 * 60 if wish.end_minute is None else wish.end_minute
+    for zone in zones:
+        wall = instant.astimezone(ZoneInfo(zone))
+        minute = wall.hour * 60 + wall.minute
+        today = not wish.days or WEEKDAYS[wall.weekday()] in wish.days
+        yesterday = not wish.days or WEEKDAYS[wall.weekday() - 1] in wish.days
+        if opens < closes and today and opens <= minute < closes:
+            return True
+        if opens >= closes and ((today and minute >= opens) or (yesterday and minute < closes)):
+            return True
+    return False
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.data(), starts.filter(lambda start: start.year > 2011), st.lists(st.sampled_from(ZONES), min_size=1, max_size=2)
+)
+def test_inconvenient_times_equal_a_minute_by_minute_brute_force(
+    data: st.DataObject, start: datetime, chosen: list[str]
+) -> None:
+    wish = Inconvenience(
+        days=tuple(data.draw(st.lists(st.sampled_from(WEEKDAYS), max_size=4, unique=True))),
+        start_minute=data.draw(st.none() | st.integers(0, 1439)),
+        end_minute=data.draw(st.none() | st.integers(1, 1440)),
+        since=data.draw(st.none() | st.just(start + 300 * MINUTE)),
+        until=data.draw(st.none() | st.just(start + 1800 * MINUTE)),
+    )
+    end = start + timedelta(days=2)
+    found = inconvenient_times(wish, tuple(chosen), start, end)
+    instant = start
+    while instant < end:
+        inside = any(interval.start <= instant < interval.end for interval in found)
+        assert inside == inconvenient_by_the_wall(wish, tuple(chosen), instant), instant
+        instant += MINUTE
