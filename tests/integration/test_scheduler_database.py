@@ -269,6 +269,17 @@ async def test_a_step_that_is_planned_and_due_in_the_same_release_is_stored_with
     assert [(str(a.attempt_id), a.step_key, a.submissions) for a in rows] == [(submission.attempt_id, "day-004-sms", 1)]
 
 
+async def test_a_dossier_that_cannot_be_released_holds_up_nobody_else(start: Callable[[], Awaitable[Replica]]) -> None:
+    replica = await start()
+    await replica.learns(*(fact for b in ("b-1", "b-2") for fact in _facts(b)))
+    async with replica.engine.begin() as tx:
+        await tx.exec_driver_sql("UPDATE borrower SET zones = '{Nowhere/Land}' WHERE borrower_id = 'b-1'")
+    replica.clock.move_to(at(11, 9))
+    await replica.releaser.run_once()
+    assert [s.borrower_id for s in await replica.outgoing()] == ["b-2"]
+    assert await replica.releaser.next_due_at() == at(11, 10)
+
+
 def _of(borrower_id: str, message: Message) -> Message:
     return msgspec.structs.replace(message, borrower_id=borrower_id)
 

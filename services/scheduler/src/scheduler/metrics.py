@@ -6,6 +6,7 @@
 | decorum_scheduler_attempts_ended_total | counter | attempts | reason | attempts that ended without a contact |
 | decorum_scheduler_referrals_total | counter | referrals | target | paths handed to a person, an agency, the court |
 | decorum_scheduler_reports_unmatched_total | counter | reports | - | reports about attempts unknown here |
+| decorum_scheduler_releases_failed_total | counter | borrowers | - | releases that met a defect and wait an hour |
 | decorum_scheduler_release_lag_seconds | histogram | seconds of business time | - | from due to handed over |
 """
 
@@ -23,6 +24,7 @@ REFERRALS: Final = Counter("decorum_scheduler_referrals", "paths handed to someb
 REPORTS_UNMATCHED: Final = Counter(
     "decorum_scheduler_reports_unmatched", "reports about attempts that this database doesn't have"
 )
+RELEASES_FAILED: Final = Counter("decorum_scheduler_releases_failed", "releases that met a defect and wait an hour")
 RELEASE_LAG_SECONDS: Final = Histogram(
     "decorum_scheduler_release_lag_seconds",
     "business time from due to handed over",

@@ -1,0 +1,6 @@
+from scheduler.handlers import FACT_TYPES, REPORT_TYPES
+from shared.contracts.registry import CONTRACTS
+
+
+def test_the_scheduler_handles_exactly_what_the_registry_says_that_it_reads() -> None:
+    assert {*FACT_TYPES, *REPORT_TYPES} == {c.message_type for c in CONTRACTS if "scheduler" in c.readers}
