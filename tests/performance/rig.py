@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import asyncpg
 import psutil
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from decorum_local import LocalPlatform
@@ -20,6 +19,7 @@ from decorum_local.processes import ServiceProcess
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import write_offset
 from shared.contracts.registry import CONTRACTS
+from shared.kafka.log_reader import ends_of
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import WireMessage
 from shared.kafka.topics import load_topics
@@ -80,15 +80,8 @@ class Rig:
 
     async def records_for(self, service: str) -> int:
         """How many records lie on the topics that a service reads."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.platform.kafka_bootstrap_servers)
-        await consumer.start()
-        try:
-            await consumer.topics()
-            topics = {contract.topic for contract in CONTRACTS if service in contract.readers}
-            partitions = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
-            return sum((await consumer.end_offsets(partitions)).values())
-        finally:
-            await consumer.stop()
+        topics = {contract.topic for contract in CONTRACTS if service in contract.readers}
+        return sum((await ends_of(self.platform.kafka_bootstrap_servers, topics)).values())
 
     async def create_floor_topics(self) -> None:
         """The floor's own topics, with as many partitions as the services' topics."""

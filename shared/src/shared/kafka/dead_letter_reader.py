@@ -8,16 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts.registry import TOPICS
 from shared.errors import Rejection
 from shared.kafka.dead_letters import MARKS, PREFIX, REDRIVE_COUNT, SUFFIX
+from shared.kafka.log_reader import read_to_end
 from shared.kafka.records import Headers
 
 READ_RECORDS_MAX: Final = 100_000
-POLL_TIMEOUT_MS: Final = 1_000
 HIDDEN: Final = "***"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:\-]{1,96}")
 _FIELD: Final = re.compile(r"[a-z][a-z_]{0,40}")
@@ -93,40 +92,14 @@ def _mask(value: Any, name: str) -> Any:
 
 
 async def read_all(bootstrap_servers: str) -> list[DeadLetter]:
-    """Every dead letter of every topic, oldest first by place; at most `READ_RECORDS_MAX`."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    """Every dead letter of every topic, by topic, partition and offset; at most `READ_RECORDS_MAX`."""
+    topics = [topic + SUFFIX for topic in TOPICS]
     try:
-        await consumer.start()
+        records = await read_to_end(bootstrap_servers, topics, records_max=READ_RECORDS_MAX)
     except KafkaError as error:
-        await consumer.stop()
         raise Rejection("the Kafka broker can't be reached") from error
-    try:
-        return await _read(consumer)
-    finally:
-        await consumer.stop()
-
-
-async def _read(consumer: Any) -> list[DeadLetter]:
-    existing = await consumer.topics()
-    partitions = [
-        TopicPartition(topic + SUFFIX, partition)
-        for topic in TOPICS
-        if topic + SUFFIX in existing
-        for partition in sorted(consumer.partitions_for_topic(topic + SUFFIX) or ())
-    ]
-    consumer.assign(partitions)
-    ends = await consumer.end_offsets(partitions) if partitions else {}
-    await consumer.seek_to_beginning(*partitions)
-    letters: list[DeadLetter] = []
-    while len(letters) < READ_RECORDS_MAX:
-        behind = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
-        if not behind:
-            break
-        polled = await consumer.getmany(*behind, timeout_ms=POLL_TIMEOUT_MS)
-        letters += [_letter(record) for records in polled.values() for record in records]
-    return sorted(letters, key=lambda letter: letter.place)
+    records.sort(key=lambda record: (record.topic, record.partition, record.offset))
+    return [_letter(record) for record in records]
 
 
 def _letter(record: Any) -> DeadLetter:
