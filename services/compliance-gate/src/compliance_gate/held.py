@@ -10,6 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from compliance_gate.adapters.held_attempts import HeldAttempt, held_attempts
 from shared.commands.connections import acting_person, publish_actions
@@ -85,6 +86,8 @@ async def _read(settings: PlatformSettings, *, limit: int, decision_id: str | No
     )
     try:
         return await held_attempts(engine, limit=limit, decision_id=decision_id)
+    except (OSError, SQLAlchemyError) as error:
+        raise Rejection(f"the gate's database can't be read: {type(error).__name__}") from error
     finally:
         await engine.dispose()
 
