@@ -9,6 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from compliance_gate import held
 from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.conformance import CaseResult, run_file
 from compliance_gate.explain import draw, to_builtins
@@ -18,6 +19,7 @@ from compliance_gate.situations import InvalidCase
 from compliance_gate.told import explain_situation, from_options, read_json
 
 commands = typer.Typer(help="The compliance gate: conformance, explanations, held attempts.", no_args_is_help=True)
+commands.add_typer(held.commands, name="held")
 _UNREADABLE = 2
 
 
