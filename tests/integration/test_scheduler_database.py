@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -15,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scheduler.adapters import tables
 from scheduler.adapters.store import PostgresDossiers
-from scheduler.handlers import keep_plans
+from scheduler.domain.attempts import after_report
+from scheduler.domain.planning import Dossier
+from scheduler.handlers import CONTACT_TYPES, keep_plans, record_contacts
 from scheduler.loops import Releaser
 from shared.clock import VirtualClock
 from shared.contracts import AttemptSubmittedV1, BorrowerUpdatedV1, Message
@@ -33,11 +36,13 @@ from tests.unit.scheduler_cases import (
     deferred,
     held,
     made,
+    not_made,
     opt_out,
     promise,
     reply,
     restriction,
     reviewed,
+    unknown,
 )
 
 
@@ -52,8 +57,13 @@ class Replica:
     async def learns(self, *messages: Message, ce_time: datetime | None = None) -> None:
         """Handle a batch as the consumer would, in one transaction."""
         batch = [_received(m, ce_time or self.clock.now(), n) for n, m in enumerate(messages)]
+        contacts: list[Any] = [r for r in batch if isinstance(r.message, CONTACT_TYPES)]
+        others = [r for r in batch if not isinstance(r.message, CONTACT_TYPES)]
         async with self.engine.begin() as tx:
-            await keep_plans(tx, batch, store=PostgresDossiers(), playbook=PLAYBOOK, clock=self.clock)
+            if others:
+                await keep_plans(tx, others, store=PostgresDossiers(), playbook=PLAYBOOK, clock=self.clock)
+            if contacts:
+                await record_contacts(tx, contacts, store=PostgresDossiers())
 
     async def rows(self, table: sa.Table) -> Sequence[Any]:
         async with self.engine.connect() as tx:
@@ -267,6 +277,36 @@ async def test_a_step_that_is_planned_and_due_in_the_same_release_is_stored_with
     (submission,) = await replica.outgoing()
     rows = [a for a in await replica.rows(tables.attempt) if a.state == "submitted"]
     assert [(str(a.attempt_id), a.step_key, a.submissions) for a in rows] == [(submission.attempt_id, "day-004-sms", 1)]
+
+
+@pytest.mark.parametrize("reports", list(permutations(["not_made", "unknown", "made"])))
+async def test_a_contact_that_was_made_is_made_whatever_is_reported_before_or_after(
+    start: Callable[[], Awaitable[Replica]], reports: tuple[str, ...]
+) -> None:
+    replica = await start()
+    await replica.learns(borrower(), balance())
+    replica.clock.move_to(at(11, 9))
+    await replica.releaser.run_once()
+    (submission,) = await replica.outgoing()
+    messages = {
+        "not_made": not_made(submission, on=at(11, 9), reason="revoked"),
+        "unknown": unknown(submission, on=at(11, 9)),
+        "made": made(submission, on=at(11, 9)),
+    }
+    attempt = (await _dossier(replica)).attempts[submission.attempt_id]
+    for name in reports:
+        await replica.learns(messages[name])
+        attempt = after_report(attempt, messages[name], PLAYBOOK.waits)  # type: ignore[arg-type]
+        assert (await _dossier(replica)).attempts[submission.attempt_id] == attempt
+    assert attempt.state == "made"
+    replica.clock.move_to(at(11, 12))
+    await replica.releaser.run_once()
+    assert len(await replica.outgoing()) == 1
+
+
+async def _dossier(replica: Replica) -> Dossier:
+    async with replica.engine.begin() as tx:
+        return (await PostgresDossiers().lock(tx, ["b-1"], now=replica.clock.now()))["b-1"]
 
 
 async def test_a_dossier_that_cannot_be_released_holds_up_nobody_else(start: Callable[[], Awaitable[Replica]]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.domain.planning import Dossier
 from shared.contracts.attempts import AttemptSubmittedV1
+
+ContactState = Literal["made", "unknown"]
 
 
 class DossierStore(Protocol):
@@ -25,6 +27,12 @@ class DossierStore(Protocol):
 
     async def save(self, tx: AsyncConnection, changes: Sequence[tuple[Dossier, Dossier]]) -> None:
         """Write what differs between each dossier as it was loaded and as it is now."""
+        ...
+
+    async def mark_contacts(self, tx: AsyncConnection, states: Mapping[tuple[str, str], ContactState]) -> int:
+        """Set attempts (by borrower and id) to made or unknown, made > unknown > every other state, as
+        `after_report` does; returns how many of them were never handed over from here.
+        """
         ...
 
     async def record_submissions(self, tx: AsyncConnection, submissions: Sequence[AttemptSubmittedV1]) -> None:

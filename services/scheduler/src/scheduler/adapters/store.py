@@ -15,8 +15,9 @@ from scheduler.adapters import tables
 from scheduler.domain.attempts import Attempt, Referral
 from scheduler.domain.planning import Dossier
 from scheduler.domain.profile import Circumstance, ContactPlace, Loan, Person, Profile
+from scheduler.ports import ContactState
 from shared.contracts.attempts import Approval, AttemptSubmittedV1
-from shared.postgres.rows import Row, Upsert, insert_rows, lock_borrowers, update_rows
+from shared.postgres.rows import Row, Upsert, insert_rows, lock_borrowers, select_matching, update_rows
 
 ATTEMPTS_KEPT_IN_VIEW: Final = timedelta(days=60)
 """Attempts that expired longer ago can't touch a plan: a step is planned only before its own expiry."""
@@ -56,6 +57,30 @@ class PostgresDossiers:
 
     async def next_wake_at(self, tx: AsyncConnection) -> datetime | None:
         return (await tx.exec_driver_sql("SELECT min(wake_at) FROM borrower WHERE wake_at IS NOT NULL")).scalar()
+
+    async def mark_contacts(self, tx: AsyncConnection, states: Mapping[tuple[str, str], ContactState]) -> int:
+        await lock_borrowers(tx, tables.borrower, {borrower_id for borrower_id, _ in states})
+        rows = [
+            {"borrower_id": borrower_id, "attempt_id": attempt_id, "state": state, "end_reason": None}
+            for (borrower_id, attempt_id), state in states.items()
+        ]
+        marked = await update_rows(
+            tx,
+            tables.attempt,
+            rows,
+            keys=("borrower_id", "attempt_id"),
+            where="t.submissions > 0 AND t.state <> 'made' AND (r.state = 'made' OR t.state <> 'unknown')",
+            returning=("attempt_id",),
+        )
+        if len(marked) == len(rows):
+            return 0
+        known = await select_matching(
+            tx,
+            tables.attempt,
+            [{"borrower_id": borrower_id, "attempt_id": attempt_id} for borrower_id, attempt_id in states],
+            columns=("submissions",),
+        )
+        return len(rows) - sum(1 for row in known if row.submissions > 0)
 
     async def record_submissions(self, tx: AsyncConnection, submissions: Sequence[AttemptSubmittedV1]) -> None:
         rows = [
