@@ -179,6 +179,6 @@ class World:
 
 def message_of(wire: WireMessage) -> Any:
     """The message in a published record."""
-    ce_type = dict(wire.headers)["ce_type"].decode()
+    ce_type = (dict(wire.headers)["ce_type"] or b"").decode()
     message_type = next(kind for kind, contract in BY_MESSAGE_TYPE.items() if contract.ce_type == ce_type)
     return msgspec.json.decode(wire.value or b"", type=message_type)

@@ -93,7 +93,7 @@ def message(side: str, said: Said) -> Message:
             return ConsentChangedV1(
                 borrower_id=side,
                 consent_id=f"C{choice % 2}",
-                kind=("opt_out", "opt_out", "inconvenient", "call_back")[choice % 4],  # type: ignore[arg-type]
+                kind=("opt_out", "opt_out", "inconvenient", "call_back")[choice % 4],
                 in_force=choice < 9,
                 effective_from=at,
                 channel=channel,  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def message(side: str, said: Said) -> Message:
             return RestrictionChangedV1(
                 borrower_id=side,
                 restriction_id=f"R{choice % 2}",
-                kind=("dispute", "attorney", "vulnerable")[choice % 3],  # type: ignore[arg-type]
+                kind=("dispute", "attorney", "vulnerable")[choice % 3],
                 active=choice < 8,
                 effective_from=at,
                 loans=loans if choice % 4 else None,
@@ -114,7 +114,7 @@ def message(side: str, said: Said) -> Message:
                 reply_id=f"I{choice}",
                 channel=channel,  # type: ignore[arg-type]
                 received_at=at,
-                intent=("stop", "dispute", "wrong_person", "distress", "other", "promise")[choice % 6],  # type: ignore[arg-type]
+                intent=("stop", "dispute", "wrong_person", "distress", "other", "promise")[choice % 6],
                 contact_point_id=point if choice < 8 else None,
             )
         case "external":
@@ -122,7 +122,7 @@ def message(side: str, said: Said) -> Message:
                 borrower_id=side,
                 contact_id=f"X{choice % 3}",
                 channel=channel,  # type: ignore[arg-type]
-                direction=("outbound", "inbound")[choice // 6],  # type: ignore[arg-type]
+                direction=("outbound", "inbound")[choice // 6],
                 result="conversation",
                 made_at=at,
                 made_by="agency",
@@ -157,7 +157,7 @@ def message(side: str, said: Said) -> Message:
         case "unknown":
             return ContactUnknownV1(**ended, sent_at=NOW)
         case "not_made":
-            return ContactNotMadeV1(**ended, reason=("rejected", "permit_expired")[choice % 2], ended_at=NOW)  # type: ignore[arg-type]
+            return ContactNotMadeV1(**ended, reason=("rejected", "permit_expired")[choice % 2], ended_at=NOW)
         case _:
             result: Any = ("delivered", "failed", "no_answer", "conversation")[choice % 4]
             return ContactProgressedV1(**contact, result=result, occurred_at=NOW, made_at=NOW)

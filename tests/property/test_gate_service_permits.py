@@ -56,9 +56,7 @@ def runner(platform: LocalPlatform) -> Iterator[tuple[asyncio.Runner, World]]:
 def message(b: str, step: str) -> Message:
     match step:
         case "payment":
-            return PaymentReceivedV1(
-                borrower_id=b, loan_id=f"{b}-L1", payment_id="P", currency="CNY", amount_minor=1
-            )
+            return PaymentReceivedV1(borrower_id=b, loan_id=f"{b}-L1", payment_id="P", currency="CNY", amount_minor=1)
         case "closure":
             return LoanClosedV1(borrower_id=b, loan_id=f"{b}-L1", reason="paid")
         case "dispute":
