@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from shared.service import Service
 
 Phase = Literal["clock", "events", "receipts", "releases"]
+WAIT_MS_MAX: Final = 1_000
+WAIT_STEP_SECONDS: Final = 0.002
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,12 +53,34 @@ class SimulationControl:
         return Response(status=204)
 
     async def status(self, request: Request) -> Response:
-        """The service's status; `next_due_at` is only computed when it is quiet and `due` isn't 0."""
+        """The service's status; `next_due_at` is only computed when it is quiet and `due` isn't 0.
+
+        With `wait_ms` the answer is held back, at most so long, until nothing is under way here and everything is
+        consumed that `until` names (`topic-partition:next offset`, comma-separated).
+        """
+        deadline = time.monotonic() + min(int(_first(request, "wait_ms") or 0), WAIT_MS_MAX) / 1_000
+        until = _offsets(_first(request, "until") or "")
         status = self._service.status()
+        while (status["busy"] or _behind(status["consumed"], until)) and time.monotonic() < deadline:
+            await asyncio.sleep(WAIT_STEP_SECONDS)
+            status = self._service.status()
         due: list[datetime] = []
-        if not status["busy"] and request.query.get("due") != ["0"]:
+        if not status["busy"] and _first(request, "due") != "0":
             for loop in self._service.loops:
                 instant = await loop.next_due_at() if loop.next_due_at is not None else None
                 if instant is not None:
                     due.append(instant)
         return Response(json={**status, "next_due_at": min(due).isoformat() if due else None})
+
+
+def _first(request: Request, name: str) -> str | None:
+    return next(iter(request.query.get(name, ())), None)
+
+
+def _offsets(text: str) -> dict[str, int]:
+    pairs = (part.rpartition(":") for part in text.split(",") if part)
+    return {partition: int(offset) for partition, _, offset in pairs}
+
+
+def _behind(consumed: Mapping[str, int], until: Mapping[str, int]) -> bool:
+    return any(consumed.get(partition, 0) < offset for partition, offset in until.items())

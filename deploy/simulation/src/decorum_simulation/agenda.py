@@ -5,24 +5,29 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.ids import derive
 
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 Action = Callable[[datetime], None]
 
 
 class Agenda:
-    """Actions by instant. `run_due` gives each the present tick, which is at or after its own instant."""
+    """Actions by instant. `run_due` gives each the present tick, which is at or after its own instant.
 
-    def __init__(self) -> None:
+    Instants are rounded up to a whole `pace`: a month goes by faster when its work clusters on few instants.
+    """
+
+    def __init__(self, pace: timedelta = timedelta(minutes=1)) -> None:
+        self._pace = pace
         self._entries: list[tuple[datetime, str, int, Action]] = []
         self._serial = itertools.count()
 
     def add(self, at: datetime, key: str, action: Action, *, last: bool = False) -> None:
         """Do `action` at the first tick at or after `at`; `last`: after everything else of that instant."""
         order = f"{'1' if last else '0'}{derive('agenda', key)}"
-        heapq.heappush(self._entries, (at, order, next(self._serial), action))
+        heapq.heappush(self._entries, (rounded_up(at, self._pace, EPOCH), order, next(self._serial), action))
 
     def run_due(self, now: datetime) -> int:
         """Do everything whose instant has come, also what that adds for the same tick; how much was done."""

@@ -22,6 +22,8 @@ from decorum_simulation.lender.portfolio import synthetic_accounts
 
 DAILY_RUN = time(6)
 DUPLICATED_SHARE = 0.01
+PACE = timedelta(hours=2)
+"""Payments are handed over, and borrowers act, at the even hours of UTC; the daily runs lie on them too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +45,14 @@ class VirtualWorld:
 
     plan: Plan
     core: LenderCore = field(default_factory=LenderCore)
-    agenda: Agenda = field(default_factory=Agenda)
+    agenda: Agenda = field(init=False)
     borrowers: BorrowerWorld = field(init=False)
     _purses: Purses = field(init=False)
     _repeats: list[LenderEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         plan = self.plan
+        self.agenda = Agenda(max(plan.tick, PACE))
         self._purses = Purses(core=self.core, agenda=self.agenda, seed=plan.seed, mishaps=plan.portfolio is None)
         self.borrowers = BorrowerWorld(core=self.core, agenda=self.agenda, purses=self._purses, seed=plan.seed)
         happenings = Happenings(core=self.core, agenda=self.agenda, seed=plan.seed, start=plan.start, end=plan.end)

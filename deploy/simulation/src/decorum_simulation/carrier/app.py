@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
 from pathlib import Path
@@ -140,6 +141,7 @@ class CarrierApp:
             case "POST", ["simulation", "tick"]:
                 return self._move(self._tick.decode(body))
             case "GET", ["simulation", "status"]:
+                await self._rest(int(query.get("wait_ms", ["0"])[0]))
                 return 200, self._status()
             case "GET", ["simulation", "deliveries"]:
                 return 200, self.exchange.deliveries[after:]
@@ -169,6 +171,12 @@ class CarrierApp:
                 self.dispatch.busy = True
                 self._start(self.dispatch.run_due())
         return 204, None
+
+    async def _rest(self, wait_ms: int) -> None:
+        """Hold an answer back, at most so long, while something that is due is being sent."""
+        deadline = time.monotonic() + wait_ms / 1_000
+        while self.dispatch.busy and time.monotonic() < deadline:  # noqa: ASYNC110 - a cheap look is enough
+            await asyncio.sleep(0.002)
 
     def _status(self) -> dict[str, object]:
         self.exchange.journal.flush()

@@ -18,6 +18,7 @@ from shared.contracts import PaymentReceivedV1
 from shared.kafka.publisher import Publisher
 
 PUBLISH_RECORDS_MAX: Final = 2_000
+SCHEDULER: Final = "scheduler"
 _deliveries = msgspec.json.Decoder(list[Delivery])
 _inbound = msgspec.json.Decoder(list[Inbound])
 
@@ -29,6 +30,7 @@ class Driver:
     world: VirtualWorld
     ensemble: Ensemble
     carrier: Participant
+    scheduler: Participant
     publisher: Publisher
     on_tick: Callable[[datetime], None]
     payments_known_at: dict[str, datetime] = field(default_factory=dict)
@@ -61,10 +63,14 @@ class Driver:
             await self.carrier.tick(now, "receipts")
             await self.ensemble.quiet()
             await self._react(now)
-        if releases and (events or inbound or (self._due and min(self._due.values()) <= now)):
-            await self.ensemble.tick(now, "releases", "scheduler")
+        if releases and await self._has_releases(now):
+            await self.ensemble.tick(now, "releases", SCHEDULER)
             await self.ensemble.quiet()
         self._due = await self.ensemble.next_due()
+
+    async def _has_releases(self, now: datetime) -> bool:
+        due_at = (await self.scheduler.status(due=True)).next_due_at
+        return due_at is not None and due_at <= now
 
     def _is_due(self, name: str, now: datetime) -> bool:
         return name in self._due and self._due[name] <= now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -16,8 +16,8 @@ from decorum_simulation.http_client import HttpClient
 Phase = Literal["clock", "events", "receipts", "releases"]
 QUIET_TIMEOUT_SECONDS: Final = 180.0
 """So long without any progress means that something is stuck."""
-PAUSE_SECONDS: Final = 0.004
-"""Between two questions to somebody at work; five bare Kafka hops take about eight times as long."""
+WAIT_MS: Final = 200
+"""How long somebody at work may hold back an answer."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +56,16 @@ class Participant:
         if answer.status != 204:
             raise DemoStuck(f"{self.name} refused the tick: {answer.status} {answer.body[:200]!r}")
 
-    async def status(self, *, due: bool) -> Status:
-        """Its status; what is due next costs it a query and is only asked for when needed."""
-        answer = await self.client.request("GET", "/simulation/status" if due else "/simulation/status?due=0")
+    async def status(self, *, due: bool, until: Mapping[str, int] | None = None) -> Status:
+        """Its status; what is due next costs it a query and is only asked for when needed.
+
+        With `until` (next offsets by partition) it answers once it has read so far and is not busy, or after a while.
+        """
+        query = "" if due else "?due=0"
+        if until is not None:
+            offsets = ",".join(f"{partition}:{offset}" for partition, offset in until.items())
+            query = f"?due=0&wait_ms={WAIT_MS}&until={offsets}"
+        answer = await self.client.request("GET", f"/simulation/status{query}")
         return _decoder.decode(answer.body)
 
 
@@ -87,12 +94,12 @@ class Ensemble:
                 if (now_at_work := repr(first)) != progress:
                     progress, since = now_at_work, time.monotonic()
                 elif time.monotonic() - since > QUIET_TIMEOUT_SECONDS:
-                    raise DemoStuck("not quiet: " + "; ".join(unfinished.values()))
-                await asyncio.sleep(PAUSE_SECONDS)
-                asked = sorted(unfinished)
-                answers = await asyncio.gather(*(self.participants[i].status(due=False) for i in asked))
-                for index, answer in zip(asked, answers, strict=True):
-                    first[index] = answer
+                    raise DemoStuck("not quiet: " + "; ".join(work.what for work in unfinished))
+                answers = await asyncio.gather(
+                    *(self.participants[work.index].status(due=False, until=work.until) for work in unfinished)
+                )
+                for work, answer in zip(unfinished, answers, strict=True):
+                    first[work.index] = answer
             second = await self._statuses(due=False)
             if first == second:
                 return
@@ -126,17 +133,25 @@ class Ensemble:
             participant.client.close()
 
 
-def _unfinished(participants: Sequence[Participant], statuses: Sequence[Status], own: dict[str, int]) -> dict[int, str]:
-    """By position: who is still at work, and at what."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Somebody who is still at work, at what, and how far there is to read."""
+
+    index: int
+    what: str
+    until: Mapping[str, int]
+
+
+def _unfinished(participants: Sequence[Participant], statuses: Sequence[Status], own: Mapping[str, int]) -> list[_Work]:
     published = dict(own)
     for status in statuses:
         for partition, offset in status.published.items():
             published[partition] = max(published.get(partition, 0), offset)
-    found: dict[int, str] = {}
+    found: list[_Work] = []
     for index, (participant, status) in enumerate(zip(participants, statuses, strict=True)):
-        behind = [p for p in status.assigned if status.consumed.get(p, 0) < published.get(p, 0)]
-        if status.busy:
-            found[index] = f"{participant.name} is busy"
-        elif behind:
-            found[index] = f"{participant.name} has not read {', '.join(behind[:3])}"
+        behind = {p: published[p] for p in status.assigned if status.consumed.get(p, 0) < published.get(p, 0)}
+        if status.busy or behind:
+            reading = f" has not read {', '.join(list(behind)[:3])}" if behind else ""
+            busy = " is busy" if status.busy else ""
+            found.append(_Work(index, f"{participant.name}{busy}{reading}", behind))
     return found

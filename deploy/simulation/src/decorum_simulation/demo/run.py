@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from decorum_simulation.audit.run import AuditResult, audit
 from decorum_simulation.demo.cluster import CARRIER, Cluster
 from decorum_simulation.demo.collect import collect, write_run
-from decorum_simulation.demo.driver import Driver
+from decorum_simulation.demo.driver import SCHEDULER, Driver
 from decorum_simulation.demo.options import OVERLAY, PACKS, DemoOptions
 from decorum_simulation.demo.participants import Ensemble
 from decorum_simulation.demo.topics import count_dead_letters
@@ -82,8 +82,15 @@ async def _live(
     publisher = Publisher(bootstrap_servers=servers, client_id="lender")
     participants = cluster.participants()
     ensemble = Ensemble(participants, publisher.published)
-    carrier = next(p for p in participants if p.name == CARRIER)
-    driver = Driver(world=world, ensemble=ensemble, carrier=carrier, publisher=publisher, on_tick=watcher.on_tick)
+    by_name = {participant.name: participant for participant in participants}
+    driver = Driver(
+        world=world,
+        ensemble=ensemble,
+        carrier=by_name[CARRIER],
+        scheduler=by_name[SCHEDULER],
+        publisher=publisher,
+        on_tick=watcher.on_tick,
+    )
     await publisher.start()
     try:
         watcher.say("living")
