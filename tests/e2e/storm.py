@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,23 +102,11 @@ class StormRun:
             self.stack.stop()
 
     def _play(self, act: Callable[[], None], disturbances: Sequence[Callable[[], None]]) -> None:
-        failures: list[BaseException] = []
-
-        def disturb() -> None:
-            try:
-                for disturbance in disturbances:
-                    disturbance()
-            except BaseException as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=disturb, name="disturbances")
-        thread.start()
-        try:
+        with ThreadPoolExecutor(max(1, len(disturbances))) as pool:
+            disturbing = [pool.submit(disturbance) for disturbance in disturbances]
             act()
-        finally:
-            thread.join()
-        if failures:
-            raise failures[0]
+        for disturbance in disturbing:
+            disturbance.result()
         self.stack.wait_ready()
         asyncio.run(self._until_still())
 
@@ -297,7 +285,7 @@ def disturbances(stack: Stack, platform: LocalPlatform, seed: int) -> tuple[tupl
 
 
 def _kill_and_restart(process: ServiceProcess, random: Random) -> Callable[[], None]:
-    before, down = random.uniform(0.2, 2.0), random.uniform(0.0, 1.0)
+    before, down = random.uniform(0.2, 4.0), random.uniform(0.0, 1.0)
 
     def disturb() -> None:
         time.sleep(before)
@@ -310,19 +298,22 @@ def _kill_and_restart(process: ServiceProcess, random: Random) -> Callable[[], N
 
 
 def _pause(process: ServiceProcess, random: Random) -> Callable[[], None]:
-    before = random.uniform(0.2, 1.5)
+    before = random.uniform(0.2, 4.0)
 
     def disturb() -> None:
         time.sleep(before)
+        while not process.is_running:
+            time.sleep(0.1)
         process.pause()
         time.sleep(LEASE_SECONDS + 1.5)
-        process.resume()
+        if process.is_running:
+            process.resume()
 
     return disturb
 
 
 def _outage(kill: Callable[[], None], start: Callable[[], None], random: Random) -> Callable[[], None]:
-    before, down = random.uniform(0.5, 2.0), random.uniform(0.2, 1.0)
+    before, down = random.uniform(0.5, 4.0), random.uniform(0.2, 1.0)
 
     def disturb() -> None:
         time.sleep(before)

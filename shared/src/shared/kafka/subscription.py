@@ -18,7 +18,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from shared.kafka.draining import DrainingConsumer
 
 BATCH_RECORDS_MAX: Final = 1_000
-SESSION_TIMEOUT_MS: Final = 10_000
+SESSION_TIMEOUT_MS: Final = 6_000
 POLL_INTERVAL_MS_MAX: Final = 300_000
 """Longer than a batch may be retried (`RETRY_SECONDS_MAX` of the consumer)."""
 DRAIN_TIMEOUT_SECONDS: Final = 20.0
