@@ -51,8 +51,8 @@ _GATE: Final[Participant] = "compliance-gate"
 _ALL: Final[tuple[Participant, ...]] = ("scheduler", _GATE, "notifier", "ledger")
 
 CONTRACTS: Final[tuple[Contract, ...]] = (
-    _contract(loan_events.LoanRegisteredV1, LOAN_EVENTS, "lender", "ledger", _GATE),
-    _contract(loan_events.LoanOverdueV1, LOAN_EVENTS, "lender", "ledger", _GATE),
+    _contract(loan_events.LoanRegisteredV1, LOAN_EVENTS, "lender", "ledger"),
+    _contract(loan_events.LoanOverdueV1, LOAN_EVENTS, "lender", "ledger"),
     _contract(loan_events.LoanClosedV1, LOAN_EVENTS, "lender", "ledger", _GATE),
     _contract(loan_events.PaymentReceivedV1, LOAN_EVENTS, "lender", "ledger", _GATE),
     _contract(loan_events.PaymentReversedV1, LOAN_EVENTS, "lender", "ledger", _GATE),
