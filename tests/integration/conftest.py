@@ -1,0 +1,28 @@
+"""What the tests on real servers share beyond the servers themselves."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from decorum_local import LocalPlatform
+from tests.toy_service import ToyWorld, fresh_name
+
+
+@pytest.fixture
+async def world(platform: LocalPlatform, tmp_path: Path) -> AsyncIterator[ToyWorld]:
+    """A database and a consumer group for a toy service, with nothing to read yet."""
+    platform.create_topics()
+    name = fresh_name()
+    toy_world = ToyWorld(
+        bootstrap_servers=platform.kafka_bootstrap_servers,
+        database_url=platform.database_url(name),
+        folder=tmp_path,
+        name=name,
+    )
+    try:
+        await toy_world.open()
+        yield toy_world
+    finally:
+        await toy_world.close()
+        platform.drop_databases([name])
