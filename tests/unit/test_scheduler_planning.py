@@ -212,6 +212,7 @@ def test_contacts_of_one_borrower_keep_their_distance() -> None:
     desk = Desk().learns(borrower(), balance(), balance(loan_id="l-2", currency="USD"), now=at(10, 20))
     assert len(desk.releases(now=at(11, 9)).submissions) == 1
     assert all(a.due_at >= at(11, 9) + timedelta(hours=20) for a in desk.planned)
+    assert all(2 <= a.due_at.hour <= 10 for a in desk.planned)  # at a preferred hour again: 10:00 to 18:00 in Shanghai
 
 
 @pytest.mark.parametrize("size", ["small", "medium", "large"])

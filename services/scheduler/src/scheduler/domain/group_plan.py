@@ -21,8 +21,8 @@ from scheduler.domain.strategy import (
     StepChannel,
     Strategy,
     StrategyBook,
-    half_hour_from,
     path_of,
+    preferred_from,
     referral_time,
     step_times,
 )
@@ -138,7 +138,8 @@ class GroupPlanner:
                 continue
             due_at = planned_for
             if last_submitted_at is not None:
-                due_at = max(due_at, half_hour_from(last_submitted_at + timedelta(hours=strategy.spacing_hours)))
+                earliest = last_submitted_at + timedelta(hours=strategy.spacing_hours)
+                due_at = planned_for if earliest <= planned_for else preferred_from(step, self.zone, earliest)
             if due_at < expires_at:
                 known = next((a for a in own if a.step_key == step.key and a.plan_number == number), None)
                 return self._attempt(group, entry, (number, planned_for, due_at, expires_at), known)

@@ -216,6 +216,19 @@ def step_times(step: Step, episode: date, zone: str, seat: int) -> tuple[datetim
 
 
 @lru_cache(maxsize=65_536)
+def preferred_from(step: Step, zone: str, earliest: datetime) -> datetime:
+    """The first of the step's preferred hours at or after `earliest`, in UTC: less than two days away."""
+    tz = ZoneInfo(zone)
+    today = earliest.astimezone(tz).date()
+    instants = (
+        half_hour_from(datetime.combine(today + timedelta(days=days), local, tz).astimezone(UTC))
+        for days in range(3)
+        for local in sorted(step.local_hours)
+    )
+    return next(instant for instant in instants if instant >= earliest)
+
+
+@lru_cache(maxsize=65_536)
 def referral_time(referral: ReferralStep, episode: date, zone: str) -> datetime:
     """When a referral is due: 09:00 of its local day, in UTC."""
     local = datetime.combine(episode + timedelta(days=referral.day), time(9), ZoneInfo(zone))
