@@ -29,6 +29,8 @@ class Conduct:
     timeout_share: float = 0.0
     disconnect_share: float = 0.002
     latency_ms: float = 0.0
+    delay_scale: float = 1.0
+    """Receipts come after so much of the delay that they would have taken."""
     answer_share: float = 0.38
 
 
@@ -65,6 +67,7 @@ def fate_of(attempt_id: str, channel: CarrierChannel, to: str, *, conduct: Condu
     )
     if chance(conduct.delay_share, seed, attempt_id, "slow"):
         delay += between(600, 9_000, seed, attempt_id, "slow by")
+    delay *= conduct.delay_scale
     receipts: list[float] = []
     if not chance(conduct.receipt_loss_share, seed, attempt_id, "receipt loss"):
         receipts.append(delay)
