@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -50,7 +51,7 @@ class Releaser:
             await self.store.record_submissions(tx, submissions)
             await self.outbox.add(tx, [*_submitted(submissions, now), *_referred(released, now)])
         if due:
-            _count(released, now)
+            _count(released, submissions, now)
             self.on_released()
         return len(due)
 
@@ -91,13 +92,13 @@ def _referred(released: Sequence[Released], now: datetime) -> Iterator[Outgoing]
             yield Outgoing(message=referral, ce_id=referral.referral_id, ce_time=now)
 
 
-def _count(released: Sequence[Released], now: datetime) -> None:
-    for left in released:
-        for submission in left.submissions:
-            metrics.SUBMISSIONS.labels(submission.channel, submission.risk_grade, submission.purpose).inc()
-            due_at = left.dossier.attempts[submission.attempt_id].due_at
-            metrics.RELEASE_LAG_SECONDS.observe(max(0.0, (now - due_at).total_seconds()))
-        for referral in left.referrals:
-            metrics.REFERRALS.labels(referral.target).inc()
-        for attempt in left.ended:
-            metrics.ATTEMPTS_ENDED.labels(attempt.end_reason).inc()
+def _count(released: Sequence[Released], submissions: Sequence[AttemptSubmittedV1], now: datetime) -> None:
+    for labels, number in Counter((s.channel, s.risk_grade, s.purpose) for s in submissions).items():
+        metrics.SUBMISSIONS.labels(*labels).inc(number)
+    for target, number in Counter(r.target for left in released for r in left.referrals).items():
+        metrics.REFERRALS.labels(target).inc(number)
+    for reason, number in Counter(a.end_reason for left in released for a in left.ended).items():
+        metrics.ATTEMPTS_ENDED.labels(reason).inc(number)
+    due = (left.dossier.attempts[s.attempt_id].due_at for left in released for s in left.submissions)
+    if (oldest := min(due, default=None)) is not None:
+        metrics.RELEASE_LAG_SECONDS.observe(max(0.0, (now - oldest).total_seconds()))

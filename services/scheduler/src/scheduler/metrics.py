@@ -7,7 +7,7 @@
 | decorum_scheduler_referrals_total | counter | referrals | target | paths handed to a person, an agency, the court |
 | decorum_scheduler_reports_unmatched_total | counter | reports | - | reports about attempts unknown here |
 | decorum_scheduler_releases_failed_total | counter | borrowers | - | releases that met a defect and wait an hour |
-| decorum_scheduler_release_lag_seconds | histogram | seconds of business time | - | from due to handed over |
+| decorum_scheduler_release_lag_seconds | histogram | business seconds | - | from due to handed over, longest of a batch |
 """
 
 from __future__ import annotations
@@ -27,6 +27,6 @@ REPORTS_UNMATCHED: Final = Counter(
 RELEASES_FAILED: Final = Counter("decorum_scheduler_releases_failed", "releases that met a defect and wait an hour")
 RELEASE_LAG_SECONDS: Final = Histogram(
     "decorum_scheduler_release_lag_seconds",
-    "business time from due to handed over",
+    "business time from due to handed over, longest of a batch",
     buckets=(0.1, 0.5, 1, 5, 30, 60, 300, 1800, 3600, 14400, 86400),
 )
