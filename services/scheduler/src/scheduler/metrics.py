@@ -7,7 +7,7 @@
 | decorum_scheduler_referrals_total | counter | referrals | target | paths handed to a person, an agency, the court |
 | decorum_scheduler_reports_unmatched_total | counter | reports | - | reports about attempts unknown here |
 | decorum_scheduler_releases_failed_total | counter | borrowers | - | releases that met a defect and wait an hour |
-| decorum_scheduler_release_lag_seconds | histogram | business seconds | - | from due to handed over, longest of a batch |
+| decorum_scheduler_release_lag_seconds | histogram | business seconds | - | from due to handed over, longest one |
 """
 
 from __future__ import annotations
