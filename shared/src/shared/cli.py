@@ -10,10 +10,14 @@ from typing import Final
 
 import typer
 
-from shared.errors import Rejection
+from shared.errors import DecorumError
 from shared.settings import SettingsError
 
 GROUP: Final = "decorum.commands"
+HELP: Final = """Decides when, how and whether a borrower may be contacted, makes the contact, books what comes back.
+
+Commands work on the platform that `make up` runs in this folder, or on what DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL name.
+"""
 UP_ENVIRONMENT: Final = Path("var/up/environment")
 """Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
 
@@ -25,15 +29,28 @@ def build(wanted: str | None = None) -> typer.Typer:
     """
     app = typer.Typer(
         name="decorum",
-        help="Decides when, how and whether a borrower may be contacted, makes the contact, and books what comes back.",
+        help=HELP,
         no_args_is_help=True,
         pretty_exceptions_show_locals=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+    @app.callback()
+    def root() -> None:
+        pass  # makes it a group, also of one command
+
     entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     for entry in [entry for entry in entries if entry.name == wanted] or entries:
-        app.add_typer(entry.load(), name=entry.name)
+        _add(app, entry.name, entry.load())
     return app
+
+
+def _add(app: typer.Typer, name: str, loaded: typer.Typer) -> None:
+    """A group of commands, or the one command that has the group's own name."""
+    if [command.name for command in loaded.registered_commands] == [name] and not loaded.registered_groups:
+        app.registered_commands += loaded.registered_commands
+    else:
+        app.add_typer(loaded, name=name)
 
 
 def use_running_platform(path: Path = UP_ENVIRONMENT) -> None:
@@ -50,6 +67,6 @@ def main() -> None:
     use_running_platform()
     try:
         build(next(iter(sys.argv[1:]), None))()
-    except (SettingsError, Rejection) as error:
+    except (SettingsError, DecorumError) as error:
         print(f"decorum: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -39,13 +39,21 @@ def _file() -> Path:
 
 @commands.command("show")
 def show_command() -> None:
-    """The platform's present instant, in UTC."""
-    typer.echo(PlatformSettings.load().make_clock().now().isoformat(timespec="seconds"))
+    """The platform's present business instant, in UTC, and where it comes from."""
+    settings = PlatformSettings.load()
+    typer.echo(f"{settings.make_clock().now().isoformat(timespec='seconds')} ({settings.clock} clock)")
 
 
 @commands.command("advance")
 def advance_command(span: Annotated[str, typer.Argument(help="90s, 30m, 2h, 1d, 1w")]) -> None:
-    """Move the clock of every process on; it never goes back."""
+    """Move the clock of every process that runs here on; it never goes back.
+
+    What falls due on the way is done at the new instant, at once: permits that ended end, promises break, attempts go.
+
+    \b
+    decorum clock advance 2h
+    decorum clock advance 1d
+    """
     path = _file()
     target = ShiftedClock(path).now() + parse_span(span)
     write_offset(path, target - datetime.now(UTC))

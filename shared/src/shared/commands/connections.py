@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 
 from shared import ids
 from shared.contracts.types import Message
-from shared.errors import Rejection
+from shared.errors import Poison, Rejection
 from shared.kafka.publisher import Publisher
-from shared.kafka.records import Outgoing, encode
+from shared.kafka.records import Outgoing, WireMessage, decode, encode
 from shared.service import PlatformSettings
 
 
@@ -34,12 +34,18 @@ async def publisher(settings: PlatformSettings) -> AsyncIterator[Publisher]:
 
 def acting_person(given: str | None) -> str:
     """Who does this: the option's value, else the login name, in the form of an id."""
-    name = given or getpass.getuser()
+    try:
+        name = given or getpass.getuser()
+    except (OSError, KeyError):
+        name = "unknown"
     return re.sub(r"[^A-Za-z0-9._:\-]", "-", name)[:96] or "unknown"
 
 
 async def publish_actions(settings: PlatformSettings, actions: Sequence[Message], *, at: datetime) -> None:
-    """Publish operator actions and wait until every in-sync replica has them."""
+    """Publish operator actions and wait until every in-sync replica has them.
+
+    Raises `Rejection` for one that the services would refuse: an order that nobody obeys must not look given.
+    """
     messages = [
         encode(
             Outgoing(
@@ -51,5 +57,19 @@ async def publish_actions(settings: PlatformSettings, actions: Sequence[Message]
         )
         for action in actions
     ]
+    for message in messages:
+        try:
+            decode(_AsRead(message), now=at)
+        except Poison as poison:
+            raise Rejection(f"this can't be ordered: {poison.detail or poison.reason}") from poison
     async with publisher(settings) as connection:
         await connection.publish(messages)
+
+
+class _AsRead:
+    """A message as its readers see it."""
+
+    partition = offset = 0
+
+    def __init__(self, message: WireMessage) -> None:
+        self.topic, self.key, self.value, self.headers = message.topic, message.key, message.value, message.headers

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+import asyncpg
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from shared.errors import Rejection
 from shared.postgres.engine import service_database_url
@@ -26,7 +28,14 @@ def migrate_command(
         str | None, typer.Option(help="only this one: scheduler, compliance-gate, notifier, ledger")
     ] = None,
 ) -> None:
-    """Migrate all services' databases, or one. Safe to repeat; two at once wait for each other."""
+    """Migrate all services' databases, or one. Safe to repeat; two at once wait for each other.
+
+    The databases must exist on the server of DECORUM_DATABASE_URL: scheduler, compliance_gate, notifier, ledger.
+
+    \b
+    decorum db migrate
+    decorum db migrate --service ledger
+    """
     settings = PlatformSettings.load()
     packages = SERVICE_PACKAGES if service is None else (service.replace("-", "_"),)
     for package in packages:
@@ -34,6 +43,14 @@ def migrate_command(
             raise Rejection(f"there is no service {service}")
         try:
             asyncio.run(migrate(package, service_database_url(settings.database_url, package)))
-        except OSError as error:
+        except (OSError, TimeoutError) as error:
             raise Rejection("the database server can't be reached") from error
+        except (asyncpg.PostgresError, DBAPIError) as error:
+            raise Rejection(f"the database {package} can't be migrated: {_reason(error)}") from error
         typer.echo(f"{package.replace('_', '-')}: at its newest revision")
+
+
+def _reason(error: asyncpg.PostgresError | DBAPIError) -> str:
+    """The server's own first line: about schemas, roles and databases, never about rows."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return str(original).splitlines()[0].rpartition(">: ")[2]

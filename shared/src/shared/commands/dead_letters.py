@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from shared.commands.connections import acting_person, publish_actions, publisher
 from shared.contracts.operator_actions import DeadLetterAccessedV1
 from shared.contracts.types import Message
-from shared.errors import Rejection
+from shared.errors import REASON_CODES, Rejection
 from shared.kafka.dead_letter_reader import DeadLetter, masked, read_all
 from shared.kafka.dead_letters import REDRIVE_COUNT_MAX, REDRIVE_RECORDS_MAX, redriven
 from shared.service import PlatformSettings
@@ -21,31 +24,41 @@ from shared.service import PlatformSettings
 commands = typer.Typer(help="List, show and re-drive records that could not be handled.", no_args_is_help=True)
 
 Topic = Annotated[str | None, typer.Option("--topic", help="only of this topic (its name without .dead-letter)")]
-Why = Annotated[str | None, typer.Option("--code", help="only with this reason code")]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
+Why = Annotated[str | None, typer.Option("--code", help="only with this reason code, such as unknown_currency")]
+Service = Annotated[str | None, typer.Option("--service", help="only those that this service refused")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for a machine")]
 By = Annotated[str | None, typer.Option("--by", help="who does it (default: the login name)")]
 Place = Annotated[str, typer.Argument(help="TOPIC/PARTITION/OFFSET as `list` prints it")]
 
 
 @commands.callback()
 def group() -> None:
-    """List, show and re-drive records that could not be handled."""
+    """List, show and re-drive records that could not be handled.
+
+    A record that a service can't handle is kept as it came on TOPIC.dead-letter, with the reason and where it lay. The
+    rest of its batch goes on. One record may be refused by several services: each keeps its own.
+    """
 
 
-def _select(settings: PlatformSettings, topic: str | None, code: str | None) -> list[DeadLetter]:
-    letters = asyncio.run(read_all(settings.kafka_bootstrap_servers))
+def _select(
+    settings: PlatformSettings, topic: str | None = None, code: str | None = None, service: str | None = None
+) -> list[DeadLetter]:
+    if code is not None and code not in REASON_CODES:
+        raise Rejection(f"there is no reason code {code}; there are {', '.join(REASON_CODES)}")
+    with Console(stderr=True).status("reading the dead letters"):
+        letters = asyncio.run(read_all(settings.kafka_bootstrap_servers))
     return [
         letter
         for letter in letters
-        if (topic is None or letter.topic == topic) and (code is None or letter.reason == code)
+        if topic in (None, letter.topic) and code in (None, letter.reason) and service in (None, letter.group)
     ]
 
 
 def _find(settings: PlatformSettings, place: str) -> DeadLetter:
-    for letter in _select(settings, None, None):
+    for letter in _select(settings):
         if letter.place == place:
             return letter
-    raise Rejection(f"there is no dead letter at {place}")
+    raise Rejection(f"there is no dead letter at {place} (decorum dead-letters list)")
 
 
 def _audit(letter: DeadLetter, action: str, by: str | None, reason: str, settings: PlatformSettings) -> Message:
@@ -62,19 +75,43 @@ def _audit(letter: DeadLetter, action: str, by: str | None, reason: str, setting
 
 
 @commands.command("list")
-def list_command(topic: Topic = None, code: Why = None, as_json: AsJson = False) -> None:
-    """Every dead letter: where it is, since when, for which service, and why. No body is shown."""
-    letters = _select(PlatformSettings.load(), topic, code)
+def list_command(topic: Topic = None, code: Why = None, service: Service = None, as_json: AsJson = False) -> None:
+    """Every dead letter: where it is, since when, which service refused it, and why. No body is shown.
+
+    With --json one object a line.
+
+    \b
+    decorum dead-letters list --code unknown_currency
+    decorum dead-letters list --service ledger --json
+    """
+    letters = _select(PlatformSettings.load(), topic, code, service)
     if as_json:
         for letter in letters:
             typer.echo(json.dumps(letter.summary()))
         return
-    table = Table("place", "at", "service", "reason", "detail", "original offset", "bytes", title="dead letters")
+    if not letters:
+        typer.echo("no dead letters" + (" of this kind" if topic or code or service else ""))
+        return
+    Console().print(_table(letters))
+    reasons = ", ".join(f"{reason} {number}" for reason, number in Counter(x.reason for x in letters).most_common())
+    typer.echo(f"{len(letters)} dead letters: {reasons}")
+    typer.echo(f"look at one: decorum dead-letters show {letters[-1].place}")
+
+
+def _table(letters: Sequence[DeadLetter]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("place", no_wrap=True, overflow="fold")
+    for name in ("since", "refused by", "reason"):
+        table.add_column(name, overflow="fold")
+    table.add_column("detail", overflow="fold", ratio=1)
+    for name in ("offset", "bytes", "driven again"):
+        table.add_column(name, justify="right")
     for letter in letters:
-        row = letter.summary()
-        table.add_row(*(str(row[name]) for name in ("place", "at", "group", "reason", "detail", "offset", "bytes")))
-    Console().print(table)
-    typer.echo(f"{len(letters)} dead letters")
+        since = letter.at[:19].replace("T", " ")
+        numbers = (str(number) if number >= 0 else "?" for number in (letter.offset, len(letter.value)))
+        again = str(letter.redrive_count or "")
+        table.add_row(letter.place, since, letter.group, letter.reason, letter.detail, *numbers, again)
+    return table
 
 
 @commands.command("show")
@@ -84,43 +121,69 @@ def show_command(
     reason: Annotated[str, typer.Option("--reason", help="why it is revealed")] = "",
     by: By = None,
 ) -> None:
-    """One dead letter with its headers and body; every text in the body is masked unless it is revealed."""
+    """One dead letter with its headers and body, as JSON; every text in the body is masked unless it is revealed.
+
+    Ids, dates, codes and amounts stay readable. Who revealed what and why is published before anything is shown.
+
+    \b
+    decorum dead-letters show lender.loan-events.v1/3/17
+    decorum dead-letters show lender.loan-events.v1/3/17 --reveal --reason "ticket 4711: wrong number format"
+    """
     settings = PlatformSettings.load()
+    if reveal and not reason.strip():
+        raise Rejection("--reveal needs --reason: it is kept with the audit")
     letter = _find(settings, place)
     if reveal:
-        if not reason:
-            raise Rejection("--reveal needs --reason")
         now = settings.make_clock().now()
-        # The audit is acknowledged before anything is shown.
         asyncio.run(publish_actions(settings, [_audit(letter, "revealed", by, reason, settings)], at=now))
-    body: Any = letter.value.decode("utf-8", "replace") if reveal else masked(letter.value)
-    typer.echo(json.dumps({**letter.summary(), "headers": letter.shown_headers(), "body": body}, indent=2))
+    body: Any = letter.value.decode("utf-8", "backslashreplace") if reveal else masked(letter.value)
+    shown = {**letter.summary(), "headers": letter.shown_headers(revealed=reveal), "body": body}
+    typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
 @commands.command("redrive")
 def redrive_command(
     reason: Annotated[str, typer.Option("--reason", help="why; kept with the audit")],
-    place: Annotated[str | None, typer.Argument(help="one TOPIC/PARTITION/OFFSET; without it, all that match")] = None,
+    place: Annotated[str | None, typer.Argument(help="one TOPIC/PARTITION/OFFSET as `list` prints it")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all that match the other options")] = False,
     topic: Topic = None,
     code: Why = None,
+    service: Service = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=REDRIVE_RECORDS_MAX, help="at most so many")] = 100,
     by: By = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Put dead letters back on their topic, for the service that refused them; it checks them like any other.
+    """Put dead letters back on their topic, for the service that refused them; other services pass them over.
 
-    An attempt goes through the gate again. Each is driven again a bounded number of times, and every one is audited.
+    They are checked like any other record, and an attempt goes through the gate again, so this helps once the cause is
+    mended. Each is driven again at most 5 times, and every one is audited.
+
+    \b
+    decorum dead-letters redrive lender.loan-events.v1/3/17 --reason "the ledger knows the currency now"
+    decorum dead-letters redrive --all --code handler_error --service ledger --reason "release 1.4.2"
     """
+    if (place is None) != everything:
+        raise Rejection("give one place, or --all with what to choose by")
     settings = PlatformSettings.load()
-    letters = [_find(settings, place)] if place else _select(settings, topic, code)[:limit]
-    ready = [letter for letter in letters if letter.redrive_count < REDRIVE_COUNT_MAX]
-    now = settings.make_clock().now()
-    if ready:
-        asyncio.run(publish_actions(settings, [_audit(x, "redriven", by, reason, settings) for x in ready], at=now))
-        asyncio.run(_redrive(settings, ready))
-    typer.echo(f"{len(ready)} driven again, {len(letters) - len(ready)} refused (driven {REDRIVE_COUNT_MAX} times)")
+    letters = [_find(settings, place)] if place else _select(settings, topic, code, service)
+    ready = [letter for letter in letters if letter.redrive_count < REDRIVE_COUNT_MAX and letter.group]
+    chosen = ready[:limit]
+    if chosen:
+        now = settings.make_clock().now()
+        asyncio.run(publish_actions(settings, [_audit(x, "redriven", by, reason, settings) for x in chosen], at=now))
+        asyncio.run(_redrive(settings, chosen))
+    exhausted, left = len(letters) - len(ready), len(ready) - len(chosen)
+    if as_json:
+        typer.echo(json.dumps({"redriven": [x.place for x in chosen], "exhausted": exhausted, "left": left}))
+        return
+    typer.echo(f"{len(chosen)} driven again")
+    if exhausted:
+        typer.echo(f"{exhausted} not: driven again {REDRIVE_COUNT_MAX} times already")
+    if left:
+        typer.echo(f"{left} more match: run it again, or raise --limit")
 
 
-async def _redrive(settings: PlatformSettings, letters: list[DeadLetter]) -> None:
+async def _redrive(settings: PlatformSettings, letters: Sequence[DeadLetter]) -> None:
     async with publisher(settings) as connection:
         await connection.publish(
             [redriven(x.topic, x.key, x.value, x.headers, group=x.group, count=x.redrive_count + 1) for x in letters]

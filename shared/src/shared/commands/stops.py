@@ -29,7 +29,7 @@ stop = typer.Typer(help="Stop contacts: all, a channel, a provider, a strategy, 
 resume = typer.Typer(help="Lift a stop.")
 
 
-@stop.callback(invoke_without_command=True)
+@stop.command("stop")
 def stop_command(
     reason: Reason,
     everything: All = False,
@@ -40,7 +40,16 @@ def stop_command(
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke open permits of the scope and deny new ones; the notifier obeys within a second, gate up or down."""
+    """Stop contacts: everything, a channel, a provider, a strategy, or one borrower.
+
+    Open permits of the scope are revoked and no new ones given; the notifier obeys within a second, gate up or down.
+    It holds until `decorum resume` with the same scope. Who, when and why is kept, and on the case timeline.
+
+    \b
+    decorum stop --all --reason "complaint of the regulator"
+    decorum stop --channel voice --reason "the voice menu says a wrong amount"
+    decorum stop --borrower B-1001 --reason "in hospital, told us by phone"
+    """
     kind, value = _scope(everything, channel, provider, strategy, borrower)
     settings = PlatformSettings.load()
     now = settings.make_clock().now()
@@ -54,10 +63,10 @@ def stop_command(
         ordered_at=now,
     )
     asyncio.run(publish_actions(settings, [order], at=now))
-    _say("stopped", kind, value, as_json)
+    _say(order, as_json=as_json)
 
 
-@resume.callback(invoke_without_command=True)
+@resume.command("resume")
 def resume_command(
     reason: Reason,
     everything: All = False,
@@ -68,7 +77,13 @@ def resume_command(
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lift the stop of exactly this scope. Other stops that cover the same contacts still hold."""
+    """Lift the stop of exactly this scope. Other stops that cover the same contacts still hold.
+
+    What the stop ended stays ended; the scheduler plans again from what is due now.
+
+    \b
+    decorum resume --channel voice --reason "menu corrected and heard by two people"
+    """
     kind, value = _scope(everything, channel, provider, strategy, borrower)
     settings = PlatformSettings.load()
     now = settings.make_clock().now()
@@ -82,7 +97,7 @@ def resume_command(
         lifted_at=now,
     )
     asyncio.run(publish_actions(settings, [lift], at=now))
-    _say("resumed", kind, value, as_json)
+    _say(lift, as_json=as_json)
 
 
 def _scope(
@@ -103,5 +118,17 @@ def _scope(
     return given[0]
 
 
-def _say(done: str, kind: StopKind, value: str, as_json: bool) -> None:
-    typer.echo(json.dumps({done: {"kind": kind, "value": value}}) if as_json else f"{done}: {kind} {value}")
+def _say(action: StopOrderedV1 | StopLiftedV1, *, as_json: bool) -> None:
+    if isinstance(action, StopOrderedV1):
+        done, person, at = "stopped", action.ordered_by, action.ordered_at.isoformat(timespec="seconds")
+    else:
+        done, person, at = "resumed", action.lifted_by, action.lifted_at.isoformat(timespec="seconds")
+    if as_json:
+        typer.echo(json.dumps({done: {"kind": action.kind, "value": action.value}, "by": person, "at": at}))
+        return
+    typer.echo(
+        f"{done}: {'every contact' if action.kind == 'all' else f'{action.kind} {action.value}'}, {person}, {at}"
+    )
+    if done == "stopped":
+        scope = "--all" if action.kind == "all" else f"--{action.kind} {action.value}"
+        typer.echo(f"it holds until: decorum resume {scope} --reason …")

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from aiokafka.errors import KafkaError
 
-from shared.contracts.registry import TOPICS
+from shared.contracts.operator_actions import DeadLetterAccessedV1
+from shared.contracts.registry import OPERATOR_ACTIONS, TOPICS
 from shared.errors import Rejection
 from shared.kafka.dead_letters import MARKS, PREFIX, REDRIVE_COUNT, SUFFIX
 from shared.kafka.log_reader import read_to_end
 from shared.kafka.records import Headers
 
 READ_RECORDS_MAX: Final = 100_000
+Origin = tuple[str, int, int]
 HIDDEN: Final = "***"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:\-]{1,96}")
 _FIELD: Final = re.compile(r"[a-z][a-z_]{0,40}")
@@ -40,6 +45,7 @@ class DeadLetter:
     detail: str
     at: str
     redrive_count: int
+    """How often it was driven again: on its way here, and since it is here."""
     key: bytes | None
     value: bytes
     headers: Headers
@@ -96,24 +102,38 @@ async def read_all(bootstrap_servers: str) -> list[DeadLetter]:
     topics = [topic + SUFFIX for topic in TOPICS]
     try:
         records = await read_to_end(bootstrap_servers, topics, records_max=READ_RECORDS_MAX)
+        actions = await read_to_end(bootstrap_servers, [OPERATOR_ACTIONS], records_max=READ_RECORDS_MAX)
     except KafkaError as error:
         raise Rejection("the Kafka broker can't be reached") from error
+    driven = Counter(place for record in actions for place in _driven_again(record))
     records.sort(key=lambda record: (record.topic, record.partition, record.offset))
-    return [_letter(record) for record in records]
+    return [_letter(record, driven) for record in records]
 
 
-def _letter(record: Any) -> DeadLetter:
+def _driven_again(record: Any) -> Iterator[Origin]:
+    try:
+        action = msgspec.json.decode(record.value or b"", type=DeadLetterAccessedV1)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # another action, or what went to the dead letters itself
+    if action.action == "redriven":
+        yield action.topic, action.partition, action.offset
+
+
+def _letter(record: Any, driven: Mapping[Origin, int]) -> DeadLetter:
     headers = {name: (value or b"").decode("utf-8", "backslashreplace") for name, value in record.headers}
+    topic = headers.get(PREFIX + "topic", record.topic.removesuffix(SUFFIX))
+    partition = _number(headers.get(PREFIX + "partition"), otherwise=-1)
+    offset = _number(headers.get(PREFIX + "offset"), otherwise=-1)
     return DeadLetter(
         place=f"{record.topic.removesuffix(SUFFIX)}/{record.partition}/{record.offset}",
-        topic=headers.get(PREFIX + "topic", record.topic.removesuffix(SUFFIX)),
-        partition=_number(headers.get(PREFIX + "partition"), otherwise=-1),
-        offset=_number(headers.get(PREFIX + "offset"), otherwise=-1),
+        topic=topic,
+        partition=partition,
+        offset=offset,
         group=headers.get(PREFIX + "group", ""),
         reason=headers.get(PREFIX + "reason", ""),
         detail=headers.get(PREFIX + "detail", ""),
         at=headers.get(PREFIX + "at", ""),
-        redrive_count=_number(headers.get(REDRIVE_COUNT), otherwise=0),
+        redrive_count=_number(headers.get(REDRIVE_COUNT), otherwise=0) + driven.get((topic, partition, offset), 0),
         key=record.key,
         value=record.value or b"",
         headers=record.headers,
