@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib.metadata import entry_points
@@ -16,7 +17,8 @@ from shared.settings import SettingsError
 GROUP: Final = "decorum.commands"
 HELP: Final = """Decides when, how and whether a borrower may be contacted, makes the contact, books what comes back.
 
-Commands work on the platform that `make up` runs in this folder, or on what DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL name.
+Commands work on the platform that `make up` runs in this folder, or on what
+DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL name.
 """
 UP_ENVIRONMENT: Final = Path("var/up/environment")
 """Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
@@ -65,6 +67,8 @@ def use_running_platform(path: Path = UP_ENVIRONMENT) -> None:
 def main() -> None:
     """Run the command; what a person can mend is said in one line, without a trace."""
     use_running_platform()
+    # What keeps a broker away is said by the command; its client would say it too.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         build(next(iter(sys.argv[1:]), None))()
     except (SettingsError, DecorumError) as error:

@@ -48,7 +48,7 @@ def show_command() -> None:
 def advance_command(span: Annotated[str, typer.Argument(help="90s, 30m, 2h, 1d, 1w")]) -> None:
     """Move the clock of every process that runs here on; it never goes back.
 
-    What falls due on the way is done at the new instant, at once: permits that ended end, promises break, attempts go.
+    What falls due on the way is done at the new instant: permits end, promises break, attempts go.
 
     \b
     decorum clock advance 2h

@@ -30,7 +30,7 @@ def migrate_command(
 ) -> None:
     """Migrate all services' databases, or one. Safe to repeat; two at once wait for each other.
 
-    The databases must exist on the server of DECORUM_DATABASE_URL: scheduler, compliance_gate, notifier, ledger.
+    The server of DECORUM_DATABASE_URL must have them: scheduler, compliance_gate, notifier, ledger.
 
     \b
     decorum db migrate

@@ -35,8 +35,8 @@ Place = Annotated[str, typer.Argument(help="TOPIC/PARTITION/OFFSET as `list` pri
 def group() -> None:
     """List, show and re-drive records that could not be handled.
 
-    A record that a service can't handle is kept as it came on TOPIC.dead-letter, with the reason and where it lay. The
-    rest of its batch goes on. One record may be refused by several services: each keeps its own.
+    A record that a service can't handle is kept as it came, with the reason and where it lay.
+    The rest of its batch goes on. A record that several services refuse is kept by each of them.
     """
 
 
@@ -123,7 +123,8 @@ def show_command(
 ) -> None:
     """One dead letter with its headers and body, as JSON; every text in the body is masked unless it is revealed.
 
-    Ids, dates, codes and amounts stay readable. Who revealed what and why is published before anything is shown.
+    Ids, dates, codes and amounts stay readable.
+    Who reveals what, and why, is published before anything is shown.
 
     \b
     decorum dead-letters show lender.loan-events.v1/3/17
@@ -155,8 +156,9 @@ def redrive_command(
 ) -> None:
     """Put dead letters back on their topic, for the service that refused them; other services pass them over.
 
-    They are checked like any other record, and an attempt goes through the gate again, so this helps once the cause is
-    mended. Each is driven again at most 5 times, and every one is audited.
+    They are checked like any other record, so this helps once the cause is mended.
+    An attempt goes through the gate again.
+    Each is driven again at most 5 times, and every one is audited.
 
     \b
     decorum dead-letters redrive lender.loan-events.v1/3/17 --reason "the ledger knows the currency now"

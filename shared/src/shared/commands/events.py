@@ -104,7 +104,7 @@ def example_command(
     event: Annotated[str | None, typer.Argument(help="one type, such as payment-received; without it, all")] = None,
     borrower: Annotated[str | None, typer.Option("--borrower", help="the borrower's id in them")] = None,
 ) -> None:
-    """Print valid loan events, one a line, at the platform's present instant: a file to change and to publish.
+    """Print valid loan events, one a line, at the platform's present instant: a file to change and publish.
 
     \b
     decorum events example > events.jsonl
@@ -151,8 +151,9 @@ def publish_command(
 ) -> None:
     """Check every line as the services would, name the bad ones with line and reason, then publish.
 
-    Nothing is published while a line is bad, unless --skip-bad. Exit 0, or 1 if a line was bad. A file that is
-    published twice changes nothing the second time: events are known by source and id.
+    Nothing is published while a line is bad, unless --skip-bad.
+    A file that is published twice changes nothing: events are known by source and id.
+    Ends with 0, or 1 if a line was bad.
 
     \b
     decorum events example > events.jsonl     nine lines to begin with

@@ -42,8 +42,10 @@ def stop_command(
 ) -> None:
     """Stop contacts: everything, a channel, a provider, a strategy, or one borrower.
 
-    Open permits of the scope are revoked and no new ones given; the notifier obeys within a second, gate up or down.
-    It holds until `decorum resume` with the same scope. Who, when and why is kept, and on the case timeline.
+    Open permits of the scope are revoked, no new ones are given.
+    The notifier obeys within a second, whether the gate is up or down.
+    It holds until `decorum resume` with the same scope.
+    Who, when and why is kept, and shown on the case timeline.
 
     \b
     decorum stop --all --reason "complaint of the regulator"
@@ -77,9 +79,9 @@ def resume_command(
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lift the stop of exactly this scope. Other stops that cover the same contacts still hold.
+    """Lift the stop of exactly this scope.
 
-    What the stop ended stays ended; the scheduler plans again from what is due now.
+    Other stops that cover the same contacts still hold, and what the stop ended stays ended.
 
     \b
     decorum resume --channel voice --reason "menu corrected and heard by two people"
