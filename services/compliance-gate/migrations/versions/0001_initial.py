@@ -157,6 +157,8 @@ ALTER TABLE decision ALTER COLUMN message SET STORAGE EXTERNAL, ALTER COLUMN evi
 COMMENT ON COLUMN decision.evidence IS 'the attempt, the facts and the instant that the verdict follows from';
 
 ALTER TABLE inbox ALTER COLUMN published SET STORAGE EXTERNAL;
+ALTER TABLE inbox SET (toast_tuple_target = 8160);
+ALTER TABLE decision SET (toast_tuple_target = 8160);
 
 CREATE TABLE permit (
     borrower_id text NOT NULL,

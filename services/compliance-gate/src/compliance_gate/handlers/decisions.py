@@ -68,6 +68,8 @@ class _Board:
     numbers: Mapping[str, NumberFacts]
     given_on: dict[str, list[tuple[str, PastContact]]] = field(default_factory=dict)
     """Slots given in this batch, by number, with the borrower whom each is for."""
+    waiting: Counter[str] = field(default_factory=Counter)
+    """How many submissions of each borrower are still to be decided."""
     reviews: Mapping[tuple[str, str], HeldReview]
     priors: dict[AttemptKey, PriorPermit]
 
@@ -139,6 +141,7 @@ async def _board(
             for borrower_id in borrower_ids
         },
         profiles=profiles,
+        waiting=Counter(record.borrower_id for record in records),
         numbers=await store.load_numbers(tx, number_keys, now=now, since=since),
         reviews=await store.approvals(tx, asked),
         priors=await store.prior_permits(tx, [(r.borrower_id, r.message.attempt_id) for r in records]),
@@ -155,6 +158,7 @@ def _decide_one(
     now: datetime,
 ) -> DecisionMessage:
     message = record.message
+    board.waiting[message.borrower_id] -= 1
     attempt = attempt_of(message, _situation(message, board, desk))
     facts = board.facts[message.borrower_id]
     asked = _with_number(facts, attempt, board)
@@ -206,7 +210,8 @@ def _reserve(record: Submission, attempt: Attempt, allowed: Allowed, board: _Boa
     borrower_id = attempt.borrower_id
     contact = reservation_of(attempt, now)
     assert allowed.permit_expires_at <= record.message.expires_at, "a permit ends inside its attempt"
-    board.facts[borrower_id] = board.facts[borrower_id].after(contact)
+    if board.waiting[borrower_id]:
+        board.facts[borrower_id] = board.facts[borrower_id].after(contact)
     if attempt.number_key is not None:
         board.given_on.setdefault(attempt.number_key, []).append((borrower_id, contact))
     board.priors[borrower_id, attempt.attempt_id] = PriorPermit(
