@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -19,13 +20,16 @@ import asyncpg
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from typer.testing import CliRunner
 
 from shared import ids
+from shared.cli import build
 from shared.clock import write_offset
 from shared.contracts import AttemptSubmittedV1, LoanOverdueV1, PaymentPostedV1, PaymentReceivedV1
 from shared.contracts.examples import AT, EXAMPLES
-from shared.contracts.registry import ATTEMPTS, LEDGER_ENTRIES, LOAN_EVENTS
+from shared.contracts.registry import ATTEMPTS, LEDGER_ENTRIES, LOAN_EVENTS, OPERATOR_ACTIONS
 from shared.contracts.types import Amounts, Message
+from shared.errors import DecorumError
 from shared.kafka.consumer import PoisonRecord
 from shared.kafka.dead_letters import PREFIX, SUFFIX
 from shared.kafka.log_reader import ends_of, read_to_end
@@ -177,6 +181,15 @@ async def until(reached: Callable[[], Awaitable[object]], what: str, *, seconds:
         raise AssertionError(f"waited {seconds} s in vain until {what}") from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
 class ToyWorld:
     """One database and one consumer group of its own on shared servers, from the present ends of all topics on."""
 
@@ -200,7 +213,7 @@ class ToyWorld:
             bootstrap_servers=self.bootstrap_servers, acks="all", enable_idempotence=True, max_request_size=2 * 1024**2
         )
         await self._producer.start()
-        await self._skip_history(topics or (LOAN_EVENTS, ATTEMPTS, LEDGER_ENTRIES))
+        await self._skip_history(topics or (LOAN_EVENTS, ATTEMPTS, LEDGER_ENTRIES, OPERATOR_ACTIONS))
 
     async def close(self) -> None:
         """Disconnect the lender."""
@@ -228,6 +241,20 @@ class ToyWorld:
             "DECORUM_LOG_LEVEL": "warning",
             "TOY_NAME": self.name,
         }
+
+    async def decorum(self, *arguments: str, **environment: str) -> Said:
+        """Run a `decorum` command against this world, and tell what a person sees."""
+
+        def run() -> Said:
+            result = CliRunner().invoke(
+                build(), list(arguments), env={**self.environment(), "COLUMNS": "150", **environment}
+            )
+            refused = result.exception if isinstance(result.exception, DecorumError) else None
+            if result.exception is not None and refused is None and not isinstance(result.exception, SystemExit):
+                raise result.exception
+            return Said(code=2 if refused else result.exit_code, out=result.stdout, err=str(refused or result.stderr))
+
+        return await asyncio.to_thread(run)
 
     def replica(self, **options: Any) -> Replica:
         """A replica of the toy, not yet running."""
@@ -301,6 +328,11 @@ class ToyWorld:
         """The dead letters of this group."""
         letters = [DeadLetterSeen(record) for record in await self.read(topic + SUFFIX)]
         return [letter for letter in letters if letter.facts["group"] == self.name]
+
+    def is_new(self, place: str) -> bool:
+        """Whether a dead letter, named TOPIC/PARTITION/OFFSET, is of this world and not of one before it."""
+        topic, partition, offset = place.split("/")
+        return int(offset) >= self._begins[TopicPartition(topic + SUFFIX, int(partition))]
 
     def _is_ours(self, record: Any) -> bool:
         return dict(record.headers).get("ce_source") == f"decorum/{self.name}".encode()

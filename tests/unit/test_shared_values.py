@@ -65,7 +65,7 @@ def test_a_shifted_clock_runs_from_where_it_was_put(tmp_path: Path) -> None:
     file = tmp_path / "clock.json"
     start = datetime(2026, 9, 16, 2, 0, tzinfo=UTC)
     write_offset(file, start - datetime.now(UTC))
-    clock = ShiftedClock(file, recheck_seconds=0)
+    clock = ShiftedClock(file)
     first = clock.now()
     assert start <= first < start + timedelta(minutes=1)
     assert clock.now() >= first
@@ -74,10 +74,14 @@ def test_a_shifted_clock_runs_from_where_it_was_put(tmp_path: Path) -> None:
 def test_moving_the_file_moves_every_clock_on_it(tmp_path: Path) -> None:
     file = tmp_path / "clock.json"
     write_offset(file, timedelta())
-    clocks = [ShiftedClock(file, recheck_seconds=0) for _ in range(2)]
+    clocks = [ShiftedClock(file) for _ in range(2)]
     write_offset(file, timedelta(days=1))
     for clock in clocks:
         assert clock.now() - datetime.now(UTC) > timedelta(hours=23)
+    for seconds in range(20):
+        write_offset(file, timedelta(days=1, seconds=seconds))
+        assert {round((clock.now() - datetime.now(UTC)).total_seconds()) for clock in clocks} == {86_400 + seconds}
+    write_offset(file, timedelta(days=1))
     assert json.loads(file.read_text()) == {"offset_seconds": 86_400.0}
     assert list(tmp_path.iterdir()) == [file]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -28,28 +27,26 @@ class SystemClock:
 class ShiftedClock:
     """System time plus an offset kept in a small JSON file, so that one command moves every process's clock.
 
-    The file holds `{"offset_seconds": n}`; it is looked at no more than once in `recheck_seconds` of wall time.
+    The file holds `{"offset_seconds": n}` and is looked at (a `stat`) at every question: a process that was moved on
+    must not send to one that was not yet, whose bound on times ahead would refuse it.
     """
 
-    def __init__(self, path: Path, *, recheck_seconds: float = 0.2) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._recheck_seconds = recheck_seconds
-        self._checked_at = 0.0
-        self._modified_ns = -1
+        self._seen: tuple[int, int] | None = None
         self._offset = timedelta()
         self._refresh()
 
     def now(self) -> datetime:
-        if time.monotonic() - self._checked_at >= self._recheck_seconds:
-            self._refresh()
+        self._refresh()
         return datetime.now(UTC) + self._offset
 
     def _refresh(self) -> None:
-        self._checked_at = time.monotonic()
-        modified_ns = self._path.stat().st_mtime_ns
-        if modified_ns != self._modified_ns:
+        found = self._path.stat()
+        seen = (found.st_mtime_ns, found.st_ino)
+        if seen != self._seen:
             self._offset = timedelta(seconds=float(json.loads(self._path.read_text())["offset_seconds"]))
-            self._modified_ns = modified_ns
+            self._seen = seen
 
 
 def write_offset(path: Path, offset: timedelta) -> None:

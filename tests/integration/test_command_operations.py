@@ -1,0 +1,142 @@
+"""`decorum stop`, `resume`, `clock` and `db migrate`: what they order is valid, acknowledged, and said plainly."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from decorum_local import LocalPlatform
+from decorum_local.platform import SERVICE_DATABASES
+from shared.contracts import StopLiftedV1, StopOrderedV1
+from shared.contracts.examples import AT
+from shared.contracts.registry import OPERATOR_ACTIONS
+from shared.contracts.types import Message
+from shared.kafka.records import decode
+from tests.toy_service import ToyWorld
+
+
+async def actions(world: ToyWorld) -> list[Message]:
+    return [decode(record, now=AT).message for record in await world.read(OPERATOR_ACTIONS)]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "value", "key"),
+    [
+        (("--all",), "all", "all", "all"),
+        (("--channel", "voice"), "channel", "voice", "all"),
+        (("--provider", "carrier-sms"), "provider", "carrier-sms", "all"),
+        (("--strategy", "courteous-high"), "strategy", "courteous-high", "all"),
+        (("--borrower", "B-7"), "borrower", "B-7", "B-7"),
+    ],
+)
+async def test_a_stop_and_its_end_are_published_with_who_and_why(
+    world: ToyWorld, options: tuple[str, ...], kind: str, value: str, key: str
+) -> None:
+    stopped = await world.decorum("stop", *options, "--reason", "客户投诉", "--by", "compliance-1")
+    resumed = await world.decorum("resume", *options, "--reason", "settled", "--by", "compliance-2", "--json")
+    order, lift = await actions(world)
+    assert isinstance(order, StopOrderedV1)
+    assert isinstance(lift, StopLiftedV1)
+    assert (order.kind, order.value, order.borrower_id) == (kind, value, key)
+    assert (order.reason, order.ordered_by) == ("客户投诉", "compliance-1")
+    assert (lift.stop_id, lift.reason, lift.lifted_by) == (order.stop_id, "settled", "compliance-2")
+    assert order.ordered_at <= lift.lifted_at
+    assert stopped.out.splitlines()[1] == f"it holds until: decorum resume {' '.join(options)} --reason …"
+    assert json.loads(resumed.out)["resumed"] == {"kind": kind, "value": value}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "give exactly one of --all, --channel, --provider, --strategy, --borrower"),
+        (("--all", "--channel", "sms"), "give exactly one of --all, --channel, --provider, --strategy, --borrower"),
+        (("--channel", "pigeon"), "--channel is sms or voice"),
+        (("--borrower", "B 7"), "this can't be ordered: Expected `str` matching regex at $.borrower_id"),
+        (("--borrower", ""), "this can't be ordered: Expected `str` of length >= 1 at $.borrower_id"),
+        (("--strategy", "x" * 97), "this can't be ordered: Expected `str` of length <= 96 at $.value"),
+    ],
+)
+async def test_a_stop_that_nobody_would_obey_is_refused(world: ToyWorld, options: tuple[str, ...], said: str) -> None:
+    refused = await world.decorum("stop", *options, "--reason", "x")
+    assert (refused.code, refused.err) == (2, said)
+    assert not await actions(world)
+
+
+async def test_a_stop_needs_a_reason(world: ToyWorld) -> None:
+    assert (await world.decorum("stop", "--all")).code == 2
+    assert (await world.decorum("stop", "--all", "--reason", "x" * 501)).code == 2
+    assert not await actions(world)
+
+
+async def test_the_clock_moves_on_by_a_span_and_never_back(world: ToyWorld) -> None:
+    shown = await world.decorum("clock", "show")
+    assert shown.out.startswith("2026-09-16T02:0")
+    assert shown.out.endswith("(shifted clock)\n")
+    for span, instant in (("90s", "02:01"), ("2h", "04:01"), ("1d", "04:01")):
+        assert instant in (await world.decorum("clock", "advance", span)).out
+    for span in ("-1h", "1", "h", "1y", "1h30m"):
+        refused = await world.decorum("clock", "advance", "--", span)
+        assert refused.err == "a span is a number and s, m, h, d or w: 90s, 30m, 2h, 1d"
+    assert "2026-09-17" in (await world.decorum("clock", "show")).out
+
+
+async def test_the_systems_own_clock_cannot_be_moved(world: ToyWorld) -> None:
+    refused = await world.decorum("clock", "advance", "1h", DECORUM_CLOCK="system")
+    assert refused.err.startswith("this platform runs on the system's time")
+
+
+async def test_databases_are_migrated_from_empty_and_again_without_harm(
+    platform: LocalPlatform, world: ToyWorld
+) -> None:
+    platform.drop_databases(SERVICE_DATABASES)
+    platform.create_databases(SERVICE_DATABASES)
+    for _ in range(2):
+        said = await world.decorum("db", "migrate")
+        assert said.out.splitlines() == [
+            f"{service}: at its newest revision" for service in ("scheduler", "compliance-gate", "notifier", "ledger")
+        ]
+    one = await world.decorum("db", "migrate", "--service", "compliance-gate")
+    assert one.out == "compliance-gate: at its newest revision\n"
+
+
+async def test_a_database_that_cannot_be_migrated_is_named(platform: LocalPlatform, world: ToyWorld) -> None:
+    assert (await world.decorum("db", "migrate", "--service", "billing")).err == "there is no service billing"
+    away = await world.decorum("db", "migrate", DECORUM_DATABASE_URL="postgresql+asyncpg://u@127.0.0.1:1/postgres")
+    assert away.err == "the database server can't be reached"
+    platform.drop_databases(["ledger"])
+    try:
+        missing = await world.decorum("db", "migrate", "--service", "ledger")
+        assert missing.err == 'the database ledger can\'t be migrated: database "ledger" does not exist'
+    finally:
+        platform.create_databases(["ledger"])
+
+
+def test_what_a_person_can_mend_is_said_in_one_line_without_a_trace(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [str(Path(sys.executable).parent / "decorum"), "stop", "--all", "--reason", "x"],
+        env={
+            "DECORUM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "DECORUM_DATABASE_URL": "postgresql+asyncpg://u:hunter2@127.0.0.1:1/postgres",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", "decorum: the Kafka broker can't be reached\n")
+
+
+def test_a_missing_setting_is_named(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [str(Path(sys.executable).parent / "decorum"), "clock", "show"],
+        env={},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.stderr == "decorum: DECORUM_DATABASE_URL: is not set and has no default\n"
