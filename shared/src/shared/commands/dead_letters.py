@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from shared.commands.connections import acting_person, publish_actions, publisher
 from shared.contracts.operator_actions import DeadLetterAccessedV1
@@ -92,26 +90,25 @@ def list_command(topic: Topic = None, code: Why = None, service: Service = None,
     if not letters:
         typer.echo("no dead letters" + (" of this kind" if topic or code or service else ""))
         return
-    Console().print(_table(letters))
+    for line in _lines(letters):
+        typer.echo(line)
     reasons = ", ".join(f"{reason} {number}" for reason, number in Counter(x.reason for x in letters).most_common())
     typer.echo(f"{len(letters)} dead letters: {reasons}")
     typer.echo(f"look at one: decorum dead-letters show {letters[-1].place}")
 
 
-def _table(letters: Sequence[DeadLetter]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("place", no_wrap=True, overflow="fold")
-    for name in ("since", "refused by", "reason"):
-        table.add_column(name, overflow="fold")
-    table.add_column("detail", overflow="fold", ratio=1)
-    for name in ("offset", "bytes", "driven again"):
-        table.add_column(name, justify="right")
-    for letter in letters:
-        since = letter.at[:19].replace("T", " ")
-        numbers = (str(number) if number >= 0 else "?" for number in (letter.offset, len(letter.value)))
-        again = str(letter.redrive_count or "")
-        table.add_row(letter.place, since, letter.group, letter.reason, letter.detail, *numbers, again)
-    return table
+def _lines(letters: Sequence[DeadLetter]) -> list[str]:
+    """A line for each letter, in columns as wide as they need to be, and one below it for what else there is to say."""
+    rows = [("place", "reason", "refused by", "since")]
+    rows += [(x.place, x.reason, x.group or "?", x.at[:16].replace("T", " ") or "?") for x in letters]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    aligned = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [aligned[0], "-" * (sum(widths) + 6)]
+    for letter, line in zip(letters, aligned[1:], strict=True):
+        again = f"driven again {letter.redrive_count} times" if letter.redrive_count else ""
+        more = "; ".join(text for text in (letter.detail, again) if text)
+        lines += [line, f"    {more}"] if more else [line]
+    return lines
 
 
 @commands.command("show")
