@@ -71,16 +71,16 @@ def test_an_overdue_loan_becomes_a_contact_and_a_payment_ends_it(environment: di
     _wait(lambda: _messages(environment), seconds=30)
     (message,) = _messages(environment)
     assert "847" in message["request"]["text"]
-    _wait(lambda: "contact made" in " ".join(_kinds(environment)).replace("_", " "), seconds=20)
+    _wait(lambda: "contact-made" in " ".join(_kinds(environment)), seconds=20)
 
     decisions = _run(environment, "gate", "decisions", BORROWER)
     assert "allowed" in decisions.lower()
 
     _run(environment, "clock", "advance", "2m")
-    _wait(lambda: "progressed" in " ".join(_kinds(environment)), seconds=30)
+    _wait(lambda: "contact-progressed" in " ".join(_kinds(environment)), seconds=30)
 
     _run(environment, "events", "publish", str(TOUR / "2-payment.jsonl"))
-    _wait(lambda: "payment" in " ".join(_kinds(environment)), seconds=20)
+    _wait(lambda: "payment-received" in " ".join(_kinds(environment)), seconds=20)
     _run(environment, "clock", "advance", "4d")
     time.sleep(3)
     assert len(_messages(environment)) == 1
@@ -92,12 +92,12 @@ def test_bad_lines_are_named_and_nothing_is_published(environment: dict[str, str
     said = _run(environment, "events", "publish", str(TOUR / "3-bad.jsonl"), code=1)
     assert "3-bad.jsonl:1: schema_mismatch" in said
     assert "3-bad.jsonl:2: unsupported_version" in said
-    assert "0 published, 2 bad" in said
+    assert "nothing published" in said
 
 
 def test_a_stop_is_on_the_timeline_and_is_lifted(environment: dict[str, str]) -> None:
     _run(environment, "stop", "--borrower", BORROWER, "--reason", "trying it out")
-    _wait(lambda: "stop ordered" in " ".join(_kinds(environment)).replace("_", " "), seconds=20)
+    _wait(lambda: "stop-ordered" in " ".join(_kinds(environment)), seconds=20)
     _run(environment, "resume", "--borrower", BORROWER, "--reason", "tried it out")
 
 

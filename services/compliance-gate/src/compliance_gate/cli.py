@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from compliance_gate import held
+from compliance_gate import held, past_decisions
 from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.conformance import CaseResult, run_file
 from compliance_gate.explain import draw, to_builtins
@@ -18,14 +18,17 @@ from compliance_gate.policy.yaml_fields import InvalidPack
 from compliance_gate.situations import InvalidCase
 from compliance_gate.told import explain_situation, from_options, read_json
 
-commands = typer.Typer(help="The compliance gate: conformance, explanations, held attempts.", no_args_is_help=True)
+commands = typer.Typer(
+    help="The compliance gate: decisions, explanations, held attempts, conformance.", no_args_is_help=True
+)
 commands.add_typer(held.commands, name="held")
+commands.command("decisions")(past_decisions.decisions_command)
 _UNREADABLE = 2
 
 
 @commands.callback()
 def gate() -> None:
-    """The compliance gate: conformance, explanations, held attempts."""
+    """The compliance gate: decisions, explanations, held attempts, conformance."""
 
 
 @commands.command()

@@ -20,9 +20,11 @@ ROWS_MAX: Final = 1_000
 
 _ORDER: Final = """
 SELECT decided_at AS at, decision_id, borrower_id, attempt_id, submission_number, NULL AS revocation_id FROM decision
+WHERE $1::text IS NULL OR borrower_id = $1
 UNION ALL
 SELECT r.revoked_at, p.decision_id, p.borrower_id, p.attempt_id, p.submission_number, r.revocation_id
 FROM revocation r JOIN permit p USING (borrower_id, revocation_id)
+WHERE $1::text IS NULL OR r.borrower_id = $1
 ORDER BY 1, 2, 6 NULLS FIRST
 """
 _ROWS: Final = """
@@ -61,14 +63,14 @@ _REASONS: Final[dict[RevocationReason, tuple[str, str]]] = {
 }
 
 
-async def decisions(engine: AsyncEngine) -> AsyncIterator[dict[str, Any]]:
-    """Every verdict and every revoked permit, sorted by `at` and decision id; instants as UTC ISO 8601.
+async def decisions(engine: AsyncEngine, *, borrower_id: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    """Every verdict and revoked permit, or one borrower's, sorted by `at` and decision id; instants as UTC ISO 8601.
 
     A `revoked` line has the permit's decision id, and the sequence number of the revocation.
     """
     book = PolicyBook(load_packs(), OfficialCalendars())  # a stack names its own overlay
     async with engine.connect() as connection:
-        order = (await connection.exec_driver_sql(_ORDER)).all()
+        order = (await connection.exec_driver_sql(_ORDER, (borrower_id,))).all()
         for start in range(0, len(order), ROWS_MAX):
             for line in await _lines(connection, order[start : start + ROWS_MAX], book):
                 yield line

@@ -1,0 +1,56 @@
+"""`decorum gate decisions`: what was decided about one borrower, each as a sentence that a person can read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from compliance_gate.adapters.exports import decisions
+from shared.errors import Rejection
+from shared.postgres.engine import create_engine, service_database_url
+from shared.service import PlatformSettings
+
+
+def decisions_command(
+    borrower_id: Annotated[str, typer.Argument(metavar="BORROWER", help="The borrower's id.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, with every rule that spoke.")
+    ] = False,
+) -> None:
+    """Show every verdict and revocation about BORROWER, oldest first, in English and Chinese."""
+    lines = asyncio.run(_read(PlatformSettings.load(), borrower_id))
+    if as_json:
+        for line in lines:
+            typer.echo(msgspec.json.encode(line).decode())
+    elif lines:
+        _draw(lines)
+    else:
+        raise Rejection(f"nothing was decided about borrower {borrower_id}")
+
+
+async def _read(settings: PlatformSettings, borrower_id: str) -> list[dict[str, Any]]:
+    engine = create_engine(
+        service_database_url(settings.database_url, "compliance_gate"),
+        application_name="decorum-cli",
+        connections_max=1,
+    )
+    try:
+        return [line async for line in decisions(engine, borrower_id=borrower_id)]
+    except (OSError, SQLAlchemyError) as error:
+        raise Rejection(f"the gate's database can't be read: {type(error).__name__}") from error
+    finally:
+        await engine.dispose()
+
+
+def _draw(lines: list[dict[str, Any]]) -> None:
+    table = Table("at (UTC)", "channel", "verdict", "why", show_lines=True)
+    for line in lines:
+        at = line["at"][:19].replace("T", " ")
+        table.add_row(at, line["channel"], line["verdict"], f"{line['sentence_en']}\n{line['sentence_zh']}")
+    Console().print(table)
