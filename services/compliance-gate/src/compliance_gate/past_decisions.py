@@ -19,9 +19,7 @@ from shared.service import PlatformSettings
 
 def decisions_command(
     borrower_id: Annotated[str, typer.Argument(metavar="BORROWER", help="The borrower's id.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, with every rule that spoke.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all rules.")] = False,
 ) -> None:
     """Show every verdict and revocation about BORROWER, oldest first, in English and Chinese."""
     lines = asyncio.run(_read(PlatformSettings.load(), borrower_id))
