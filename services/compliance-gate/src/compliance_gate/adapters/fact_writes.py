@@ -139,12 +139,9 @@ class FactWrites:
                 newest[key] = row
         await insert_rows(tx, tables.number_holder, list(newest.values()), on_conflict=HOLDER_MERGE)
         renumbered = {row["borrower_id"] for row in newest.values()}
-        touched = [
-            *((row["borrower_id"], row["contact_id"]) for row in rows.contacts),
-            *(fact.key for fact in rows.external_contacts),
-        ]
-        if touched or renumbered:
-            await mirror_contacts(tx, touched, renumbered=renumbered)
+        touched = [(row["borrower_id"], row["contact_id"]) for row in rows.contacts]
+        replaced = [fact.key for fact in rows.external_contacts]
+        await mirror_contacts(tx, touched, replaced=replaced, renumbered=renumbered)
         wished = renumbered | {fact.key[0] for fact in rows.consents}
         return await mirror_suppressions(tx, wished) if wished else []
 

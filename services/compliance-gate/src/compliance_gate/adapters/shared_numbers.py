@@ -10,6 +10,9 @@ from typing import Final
 
 from compliance_gate.ports import Tx
 
+ContactKey = tuple[str, str]
+"""Borrower and contact."""
+
 COUNTS: Final = "(c.proof > 0 OR c.reserved_submission > c.ended_submission)"
 STATE: Final = "(ARRAY['reserved', 'unknown', 'made', 'external'])[c.proof + 1]"
 
@@ -74,17 +77,26 @@ WHERE h.borrower_id = ANY($1::text[]) AND n.number_key = h.number_key AND n.borr
 """
 
 
-async def mirror_contacts(tx: Tx, keys: Sequence[tuple[str, str]], *, renumbered: Collection[str]) -> None:
-    """Bring the numbers' contacts in line with these contacts, and with those of `renumbered` borrowers."""
-    if keys:
-        arrays = ([borrower_id for borrower_id, _ in keys], [contact_id for _, contact_id in keys])
-        await tx.exec_driver_sql(_DELETE_CONTACTS, arrays)
-        await tx.exec_driver_sql(f"WITH {_TOUCHED_ONCE} {_INSERT_CONTACTS}", arrays)
+async def mirror_contacts(
+    tx: Tx, keys: Sequence[ContactKey], *, replaced: Sequence[ContactKey], renumbered: Collection[str]
+) -> None:
+    """Bring the numbers' contacts in line with these contacts, and with those of `renumbered` borrowers.
+
+    Only those of `replaced` may have been on another number, or none, before.
+    """
+    if replaced:
+        await tx.exec_driver_sql(_DELETE_CONTACTS, _arrays(replaced))
+    if keys or replaced:
+        await tx.exec_driver_sql(f"WITH {_TOUCHED_ONCE} {_INSERT_CONTACTS}", _arrays([*keys, *replaced]))
     if renumbered:
         await tx.exec_driver_sql(f"WITH {_RENUMBERED} {_INSERT_CONTACTS}", (sorted(renumbered),))
 
 
 _TOUCHED_ONCE: Final = _TOUCHED.replace("SELECT *", "SELECT DISTINCT *")
+
+
+def _arrays(keys: Sequence[ContactKey]) -> tuple[list[str], list[str]]:
+    return [borrower_id for borrower_id, _ in keys], [contact_id for _, contact_id in keys]
 
 
 async def mirror_suppressions(tx: Tx, borrower_ids: Collection[str]) -> list[tuple[str, str, str]]:
