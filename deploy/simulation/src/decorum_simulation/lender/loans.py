@@ -46,7 +46,8 @@ class Loan:
     """The late fee of one missed instalment."""
     paid: dict[str, list[tuple[int, str, int]]] = field(default_factory=dict)
     """By payment: (index of the instalment, component, amount), so that a reversal puts back what was taken."""
-    charged_on: set[tuple[date, str]] = field(default_factory=set)
+    fees_charged: set[date] = field(default_factory=set)
+    interest_charged: set[date] = field(default_factory=set)
 
     def overdue_on(self, today: date) -> list[Instalment]:
         """Instalments that were due before `today` and aren't fully paid."""
@@ -114,15 +115,15 @@ class Loan:
             setattr(instalment, component, getattr(instalment, component) + amount)
 
     def charge(self, today: date) -> None:
-        """The late fee of each instalment on its first overdue day; penalty interest every seventh day."""
-        for instalment in self.overdue_on(today):
-            days = (today - instalment.due_on).days
-            if days >= 1 and (instalment.due_on, "fee") not in self.charged_on:
-                self.charged_on.add((instalment.due_on, "fee"))
+        """The late fee of each instalment on its first overdue day; penalty interest every seventh day past due."""
+        overdue = self.overdue_on(today)
+        for instalment in overdue:
+            if instalment.due_on not in self.fees_charged:
+                self.fees_charged.add(instalment.due_on)
                 instalment.fees_minor += self.fee_minor
-            week = f"interest {days // 7}"
-            if days >= 7 and days % 7 == 0 and (instalment.due_on, week) not in self.charged_on:
-                self.charged_on.add((instalment.due_on, week))
+        if overdue and self.days_past_due(today) % 7 == 0 and today not in self.interest_charged:
+            self.interest_charged.add(today)
+            for instalment in overdue:
                 instalment.interest_minor += instalment.principal_minor * 35 // 10_000
 
     def _earned_until(self, today: date) -> date:

@@ -40,7 +40,7 @@ def synthetic_accounts(count: int, *, seed: int, start: date) -> Iterator[Accoun
         american = chance(AMERICAN_SHARE, seed, "home country", index)
         person = american_person(index, seed) if american else chinese_person(index, seed)
         persona = persona_of(person.borrower_id, seed)
-        number = weighted(((1, 0.6), (2, 0.28), (3, 0.12)), seed, person.borrower_id, "loans")
+        number = weighted(((1, 0.7), (2, 0.22), (3, 0.08)), seed, person.borrower_id, "loans")
         loans = tuple(_loan(person, slot, persona, seed=seed, start=start) for slot in range(number))
         yield Account(person=person, loans=loans, persona=persona)
 
