@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,9 +45,11 @@ class Batch:
         wanted = place(received)
         return Refused(record=next(r for r in self.records if place(r) == wanted), poison=poison)
 
-    def fuse_after(self, refused: Iterable[Refused]) -> Fuse:
+    def fuse_after(self, refused: Sequence[Refused]) -> Fuse:
         """The counts after this batch, of which `refused` went to the dead letters."""
         counts = self.fuse.copy()
+        if not refused and not counts.any():
+            return counts
         reasons = {place(each.record): each.poison.reason for each in refused}
         for record in self.records:
             reason = reasons.get(place(record)) if reasons else None

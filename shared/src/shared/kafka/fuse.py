@@ -23,9 +23,13 @@ class Fuse:
         """The same counts, to go on from for a batch that may have to be taken again."""
         return Fuse(self._runs)
 
+    def any(self) -> bool:
+        """Whether some partition has a row of dead letters behind it."""
+        return bool(self._runs)
+
     def good(self, partition: Partition) -> None:
         """A record was handled: the row ends, unless it was too long already."""
-        if not self.blown(partition):
+        if self._runs and not self.blown(partition):
             self._runs.pop(partition, None)
 
     def bad(self, partition: Partition, reason: ReasonCode) -> None:

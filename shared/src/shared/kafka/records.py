@@ -150,7 +150,7 @@ def decode(record: RawRecord, *, now: datetime) -> Received[Message]:
         ce_type=contract.ce_type,
         ce_time=ce_time,
         traceparent=_traceparent(headers),
-        body_sha256=hashlib.sha256(contract.ce_type.encode() + b"\n" + value).digest(),
+        body_sha256=hashlib.sha256(_CE_TYPES[contract.message_type][1] + b"\n" + value).digest(),
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
@@ -211,6 +211,7 @@ def _contract(ce_type: str | None, topic: str) -> Contract:
     raise Poison("unknown_event_type", "ce_type")
 
 
+@lru_cache(maxsize=4_096)
 def _instant(text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
