@@ -24,16 +24,14 @@ from compliance_gate.handlers.submissions import (
     reservation_of,
     usable_point,
 )
-from compliance_gate.ports import (
+from compliance_gate.ports.protocols import EvidenceMaker, GateStore, Policies
+from compliance_gate.ports.values import (
     EMPTY_FACTS,
     NO_NUMBER_FACTS,
     AttemptKey,
-    EvidenceMaker,
-    GateStore,
     HeldReview,
     NewDecision,
     NumberFacts,
-    Policies,
     PriorPermit,
     Profile,
     StoredDecision,

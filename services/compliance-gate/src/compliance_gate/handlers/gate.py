@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from compliance_gate import metrics
@@ -12,7 +13,8 @@ from compliance_gate.handlers.projection import project
 from compliance_gate.handlers.revocations import Surroundings, revoke, triggers_of
 from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import usable_point
-from compliance_gate.ports import FactRows, Lag, LockedBorrower, Numbers, Profile, Tx
+from compliance_gate.ports.protocols import Lag, Numbers
+from compliance_gate.ports.values import FactRows, LockedBorrower, Profile, Tx
 from shared.clock import Clock
 from shared.contracts import AttemptSubmittedV1, StopLiftedV1, StopOrderedV1
 from shared.errors import Transient
@@ -54,7 +56,8 @@ class GateHandler:
         submissions = [record for record in batch if isinstance(record.message, AttemptSubmittedV1)]
         rows = project(facts, self._numbers)
         held = await self._lock(tx, rows, facts, submissions)
-        answers = await self._apply(tx, facts, rows, held) if facts else []
+        now = self._clock.now()  # after the locks, which may have taken their time
+        answers = await self._apply(tx, facts, rows, held, now) if facts else []
         if submissions:
             answers += await decide_submissions(
                 tx,
@@ -62,7 +65,7 @@ class GateHandler:
                 desk=self._desk,
                 profiles=held.profiles,
                 sequences=held.sequences,
-                now=self._clock.now(),
+                now=now,
                 lag_seconds=int(min(self._lag(), _LAG_SECONDS_MAX)),
             )
         if held.sequences.changed:
@@ -99,7 +102,9 @@ class GateHandler:
             sequences=Sequences({borrower_id: row.sequence for borrower_id, row in borrowers.items()}),
         )
 
-    async def _apply(self, tx: Tx, facts: Sequence[Received[Any]], rows: FactRows, held: _Held) -> list[Outgoing]:
+    async def _apply(
+        self, tx: Tx, facts: Sequence[Received[Any]], rows: FactRows, held: _Held, now: datetime
+    ) -> list[Outgoing]:
         """Write facts and end the permits that they forbid."""
         written = await self._store.write_facts(tx, rows)
         self._stops_changed = self._stops_changed or bool(rows.stops)
@@ -115,7 +120,7 @@ class GateHandler:
         )
         if not permits:
             return []
-        revoked = revoke(triggers_of(facts, around), permits, held.sequences, self._clock.now())
+        revoked = revoke(triggers_of(facts, around), permits, held.sequences, now)
         if not revoked:
             return []
         await self._store.record_revocations(tx, revoked)

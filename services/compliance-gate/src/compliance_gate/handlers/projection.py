@@ -10,7 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from compliance_gate.ports import ContactPointFacts, FactRow, FactRows, Numbers, OrderKey, Profile
+from compliance_gate.handlers.fact_rows import (
+    BY_OTHERS,
+    ENDED_MADE,
+    ENDED_UNKNOWN,
+    ENDED_UNUSED,
+    MADE,
+    RESULT_RANK,
+    UNKNOWN,
+    consent_values,
+    contact_values,
+    last_writer_row,
+)
+from compliance_gate.handlers.reply_facts import reply_received
+from compliance_gate.ports.protocols import Numbers
+from compliance_gate.ports.values import ContactPointFacts, FactRows, Profile
 from shared.contracts import (
     BalanceChangedV1,
     BorrowerUpdatedV1,
@@ -19,7 +33,6 @@ from shared.contracts import (
     ContactNotMadeV1,
     ContactPoint,
     ContactProgressedV1,
-    ContactResult,
     ContactUnknownV1,
     ExternalContactMadeV1,
     HeldReviewedV1,
@@ -35,27 +48,6 @@ from shared.contracts import (
 )
 from shared.contracts.types import Message
 from shared.kafka.records import Received
-
-UNKNOWN, MADE, BY_OTHERS = 1, 2, 3
-"""How sure it is that a contact was made; 0 is a slot at most."""
-OPEN, ENDED_UNUSED, ENDED_UNKNOWN, ENDED_MADE = 0, 1, 2, 3
-"""A permit's end; it only rises."""
-
-RESULTS_RISING: Final[tuple[ContactResult, ...]] = (
-    "sent",
-    "failed",
-    "not_in_service",
-    "busy",
-    "no_answer",
-    "delivered",
-    "dropped",
-    "voicemail",
-    "replied",
-    "conversation",
-    "wrong_person",
-)
-"""Of two results of one contact the later one here holds: the one that more rules count."""
-_RANK: Final = {result: rank for rank, result in enumerate(RESULTS_RISING, start=1)}
 
 FACT_TYPES: Final[tuple[type[Message], ...]] = (
     StopOrderedV1,
@@ -88,11 +80,6 @@ def project(records: Iterable[Received[Any]], numbers: Numbers) -> FactRows:
     return rows
 
 
-def contact_values(borrower_id: str, contact_id: str, **changed: Any) -> dict[str, Any]:
-    """A row of `contact` with what is told of it; what isn't told has the column's default, and yields to what is."""
-    return {"borrower_id": borrower_id, "contact_id": contact_id, **changed}
-
-
 def profile_of(message: BorrowerUpdatedV1, numbers: Numbers) -> Profile:
     """The profile without its numbers. Zones: those told, and those that each active number of the borrower's shows."""
     points = tuple(_point(point, numbers) for point in message.contact_points)
@@ -111,13 +98,9 @@ def _point(point: ContactPoint, numbers: Numbers) -> ContactPointFacts:
     )
 
 
-def _fact(record: Received[Any], fact_id: str, values: dict[str, Any], order_key: OrderKey | None = None) -> FactRow:
-    return FactRow(key=(record.borrower_id, fact_id), order_key=order_key or record.order_key, values=values)
-
-
 def _borrower_updated(rows: FactRows, record: Received[BorrowerUpdatedV1], numbers: Numbers) -> None:
     profile = profile_of(record.message, numbers)
-    rows.profiles.append(_fact(record, "", {"profile": profile}))
+    rows.profiles.append(last_writer_row(record, "", {"profile": profile}))
     rows.number_holders.extend(
         {
             "number_key": point.number_key,
@@ -131,7 +114,7 @@ def _borrower_updated(rows: FactRows, record: Received[BorrowerUpdatedV1], numbe
 
 def _consent_changed(rows: FactRows, record: Received[ConsentChangedV1], _: Numbers) -> None:
     message = record.message
-    values = _consent_values(
+    values = consent_values(
         kind=message.kind,
         in_force=message.in_force,
         since=message.effective_from,
@@ -144,19 +127,7 @@ def _consent_changed(rows: FactRows, record: Received[ConsentChangedV1], _: Numb
         end_minute=_minute(message.end),
         place=message.place,
     )
-    rows.consents.append(_fact(record, message.consent_id, values))
-
-
-def _consent_values(**given: Any) -> dict[str, Any]:
-    empty: dict[str, Any] = {
-        "in_force": True,
-        "until": None,
-        "channel": None,
-        "contact_point_id": None,
-        "loans": [],
-        "days": [],
-    }
-    return {**empty, "start_minute": None, "end_minute": None, "place": None, **given}
+    rows.consents.append(last_writer_row(record, message.consent_id, values))
 
 
 def _minute(local_time: str | None) -> int | None:
@@ -175,7 +146,7 @@ def _restriction_changed(rows: FactRows, record: Received[RestrictionChangedV1],
         "until": message.effective_until,
         "loans": list(message.loans or ()),
     }
-    rows.restrictions.append(_fact(record, message.restriction_id, values))
+    rows.restrictions.append(last_writer_row(record, message.restriction_id, values))
 
 
 def _external_contact(rows: FactRows, record: Received[ExternalContactMadeV1], _: Numbers) -> None:
@@ -195,9 +166,9 @@ def _external_contact(rows: FactRows, record: Received[ExternalContactMadeV1], _
         contact_point_id=message.contact_point_id,
         proof=BY_OTHERS,
         result=message.result,
-        result_rank=_RANK[message.result],
+        result_rank=RESULT_RANK[message.result],
     )
-    rows.external_contacts.append(_fact(record, contact_id, values))
+    rows.external_contacts.append(last_writer_row(record, contact_id, values))
 
 
 def _loan_closed(rows: FactRows, record: Received[LoanClosedV1], _: Numbers) -> None:
@@ -231,72 +202,6 @@ def _balance_changed(rows: FactRows, record: Received[BalanceChangedV1], _: Numb
             "closed_in_book": message.closed,
         }
     )
-
-
-def _reply_received(rows: FactRows, record: Received[ReplyReceivedV1], _: Numbers) -> None:
-    message = record.message
-    result: ContactResult = "replied" if message.channel != "voice" else "conversation"
-    if message.intent == "wrong_person":
-        result = "wrong_person"
-    values = contact_values(
-        record.borrower_id,
-        message.reply_id,
-        at=message.received_at,
-        channel=message.channel,
-        direction="inbound",
-        party="borrower",
-        purpose="reply",
-        loans=list(message.loans),
-        contact_point_id=message.contact_point_id,
-        proof=BY_OTHERS,
-        result=result,
-        result_rank=_RANK[result],
-    )
-    rows.contacts.append(values)
-    match message.intent:
-        case "stop":
-            _stop_said(rows, record)
-        case "wrong_person":
-            _wrong_person_said(rows, record)
-        case "dispute" | "distress":
-            _trouble_said(rows, record)
-        case "promise" | "paid_already" | "call_back" | "other":
-            pass
-
-
-def _stop_said(rows: FactRows, record: Received[ReplyReceivedV1]) -> None:
-    """The whole channel for this borrower; the number on that channel for everybody who has it."""
-    message = record.message
-    opt_out = _consent_values(kind="opt_out", since=message.received_at, channel=message.channel)
-    rows.consents.append(_fact(record, f"reply:{message.reply_id}", opt_out))
-    if message.contact_point_id is not None:
-        on_number = {**opt_out, "contact_point_id": message.contact_point_id}
-        rows.consents.append(_fact(record, f"reply-number:{message.reply_id}", on_number))
-
-
-def _wrong_person_said(rows: FactRows, record: Received[ReplyReceivedV1]) -> None:
-    """That number is not used for this borrower again; others who have it may be met there."""
-    message = record.message
-    for channel in ("sms", "voice"):
-        values = _consent_values(
-            kind="wrong_number",
-            since=message.received_at,
-            channel=channel,
-            contact_point_id=message.contact_point_id,
-        )
-        rows.consents.append(_fact(record, f"reply-{channel}:{message.reply_id}", values))
-
-
-def _trouble_said(rows: FactRows, record: Received[ReplyReceivedV1]) -> None:
-    message = record.message
-    values = {
-        "kind": "dispute" if message.intent == "dispute" else "vulnerable",
-        "active": True,
-        "since": message.received_at,
-        "until": None,
-        "loans": list(message.loans) if message.intent == "dispute" else [],
-    }
-    rows.restrictions.append(_fact(record, f"reply:{message.reply_id}", values))
 
 
 def _permit_end(
@@ -344,7 +249,7 @@ def _contact_not_made(rows: FactRows, record: Received[ContactNotMadeV1], _: Num
 
 def _contact_progressed(rows: FactRows, record: Received[ContactProgressedV1], _: Numbers) -> None:
     message = record.message
-    rank = _RANK[message.result]
+    rank = RESULT_RANK[message.result]
     rows.contacts.append(
         _attempt_contact(record, at=message.made_at, proof=MADE, result=message.result, result_rank=rank)
     )
@@ -360,7 +265,7 @@ def _held_reviewed(rows: FactRows, record: Received[HeldReviewedV1], _: Numbers)
         "reason": message.reason,
         "reviewed_at": message.reviewed_at,
     }
-    rows.reviews.append(_fact(record, message.decision_id, values))
+    rows.reviews.append(last_writer_row(record, message.decision_id, values))
 
 
 def _stop_changed(rows: FactRows, record: Received[Any], _: Numbers) -> None:
@@ -371,7 +276,7 @@ def _stop_changed(rows: FactRows, record: Received[Any], _: Numbers) -> None:
         "in_force": isinstance(message, StopOrderedV1),
         "reason": message.reason,
     }
-    rows.stops.append(_fact(record, message.stop_id, values))
+    rows.stops.append(last_writer_row(record, message.stop_id, values))
 
 
 Projection = Callable[[FactRows, Received[Any], Numbers], None]
@@ -387,7 +292,7 @@ _PROJECTIONS: Final[dict[type[Message], Projection]] = {
     PaymentPostedV1: lambda rows, record, _: _payment(rows, record, "posted"),
     PaymentUnpostedV1: lambda rows, record, _: _payment(rows, record, "unposted"),
     BalanceChangedV1: _balance_changed,
-    ReplyReceivedV1: _reply_received,
+    ReplyReceivedV1: reply_received,
     ContactMadeV1: _contact_made,
     ContactNotMadeV1: _contact_not_made,
     ContactUnknownV1: _contact_unknown,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from compliance_gate.handlers.sequences import Sequences
-from compliance_gate.ports import FactKind, OpenPermit, Profile, Written
+from compliance_gate.ports.values import FactKind, OpenPermit, Profile, Written
 from shared import ids
 from shared.contracts import (
     BalanceChangedV1,

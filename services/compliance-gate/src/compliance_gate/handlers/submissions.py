@@ -24,8 +24,9 @@ from compliance_gate.domain import (
     Ruling,
 )
 from compliance_gate.domain.facts import Place
-from compliance_gate.handlers.projection import ENDED_UNKNOWN, OPEN
-from compliance_gate.ports import ContactPointFacts, Evidence, HeldReview, NewDecision, NewPermit, PriorPermit, Profile
+from compliance_gate.handlers.fact_rows import ENDED_UNKNOWN, OPEN
+from compliance_gate.ports.protocols import Evidence
+from compliance_gate.ports.values import ContactPointFacts, HeldReview, NewDecision, NewPermit, PriorPermit, Profile
 from shared import ids
 from shared.contracts import (
     AttemptSubmittedV1,

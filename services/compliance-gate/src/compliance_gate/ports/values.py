@@ -1,18 +1,16 @@
-"""What handlers and loops need from the outside. Every `tx` is the caller's transaction; nothing here commits it."""
+"""The values that pass through the ports. None of them holds a number, a name or a text."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_gate.domain.facts import (
-    Attempt,
     Consent,
     Facts,
     InboundMessage,
@@ -24,10 +22,7 @@ from compliance_gate.domain.facts import (
     Stop,
     UnpostedPayment,
 )
-from compliance_gate.domain.policy import Policy
-from compliance_gate.domain.verdicts import Decision as DomainDecision
 from shared.contracts import Decision, PermitRevokedV1
-from shared.kafka.records import Outgoing
 
 Tx = AsyncConnection
 OrderKey = tuple[datetime, str, str]
@@ -225,156 +220,12 @@ class Written:
     """Number key, channel and id of suppressions that came into force or changed."""
 
 
-class GateStore(Protocol):
-    """The gate's database. Reads are a constant number of statements however many borrowers they are for."""
-
-    async def holders(
-        self, tx: Tx, *, number_keys: Collection[str], contact_points: Collection[tuple[str, str]]
-    ) -> Mapping[str, frozenset[str]]:
-        """Who holds each of these numbers, and each number of these (borrower, contact point)s."""
-        ...
-
-    async def lock_borrowers(self, tx: Tx, borrower_ids: Collection[str]) -> dict[str, LockedBorrower]:
-        """Insert the missing rows, lock all in id order."""
-        ...
-
-    async def lock_numbers(self, tx: Tx, number_keys: Collection[str]) -> None:
-        """The same for numbers; always after the borrowers."""
-        ...
-
-    async def write_facts(self, tx: Tx, rows: FactRows) -> Written:
-        """Merge facts into the state, each by the way in which it converges."""
-        ...
-
-    async def open_permits(
-        self, tx: Tx, borrower_ids: Collection[str], *, number_keys: Collection[str] = ()
-    ) -> list[OpenPermit]:
-        """Permits of these borrowers, or on these numbers, that have neither an end nor a revocation; in order."""
-        ...
-
-    async def load_facts(
-        self, tx: Tx, borrower_ids: Collection[str], *, now: datetime, since: datetime
-    ) -> Mapping[str, LoadedFacts]:
-        """The facts of every borrower; contacts from `since` on."""
-        ...
-
-    async def load_numbers(
-        self, tx: Tx, number_keys: Collection[str], *, now: datetime, since: datetime
-    ) -> Mapping[str, NumberFacts]:
-        """What is kept under these numbers; a number that nothing is kept under may be missing."""
-        ...
-
-    async def stops(self, tx: Tx) -> tuple[Stop, ...]:
-        """The operators' stops in force."""
-        ...
-
-    async def stored_decisions(self, tx: Tx, keys: Collection[SubmissionKey]) -> dict[SubmissionKey, StoredDecision]:
-        """Those of `keys` that were decided before."""
-        ...
-
-    async def prior_permits(self, tx: Tx, keys: Collection[AttemptKey]) -> dict[AttemptKey, PriorPermit]:
-        """Those of the attempts that had a permit before."""
-        ...
-
-    async def approvals(self, tx: Tx, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], HeldReview]:
-        """Those of these (borrower, held decision)s that a person approved."""
-        ...
-
-    async def record_decisions(self, tx: Tx, decisions: Sequence[NewDecision], *, now: datetime) -> None:
-        """Write new decisions, the permits among them, and the slots that those reserve."""
-        ...
-
-    async def record_revocations(self, tx: Tx, revocations: Sequence[tuple[Outgoing, Sequence[OpenPermit]]]) -> None:
-        """Write revocations and mark the permits that they end; a replay of such a permit then brings both."""
-        ...
-
-    async def save_sequences(self, tx: Tx, sequences: Mapping[str, int]) -> None:
-        """Write the last sequence number given, per borrower."""
-        ...
-
-
-class StopSweepStore(Protocol):
-    """What the sweep of stops needs beside the locks."""
-
-    def begin(self) -> AbstractAsyncContextManager[Tx]:
-        """A transaction: committed at the end of the block, rolled back by an exception."""
-        ...
-
-    async def borrowers_to_stop(self, tx: Tx, stops: Sequence[Stop], *, limit: int) -> list[str]:
-        """Borrowers with an open permit, not revoked, inside a stop's scope."""
-        ...
-
-    async def publish(self, tx: Tx, messages: Sequence[Outgoing]) -> None:
-        """Write messages to the outbox of this transaction."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitCounts:
     """Permits without an end, and those whose end is overdue."""
 
     open: int
     overdue: int
-
-
-class PermitWatchStore(Protocol):
-    """What the watch over permits needs."""
-
-    async def permit_counts(self, *, ended_before: datetime) -> PermitCounts:
-        """Open permits, and those of them that ended before an instant without anybody saying how."""
-        ...
-
-
-class Policies(Protocol):
-    """The policy for each kind of borrower."""
-
-    def resolve(self, region: str | None, zones: tuple[str, ...]) -> Policy:
-        """The rules in force for a borrower of this region and these zones; always the same object for the same."""
-        ...
-
-
-class Numbers(Protocol):
-    """What may be kept of a number."""
-
-    def key(self, value: str) -> str:
-        """The keyed hash under which everything about a number is kept."""
-        ...
-
-    def zones(self, value: str) -> tuple[str, ...]:
-        """The IANA zones that an E.164 number points to; empty where it points to none."""
-        ...
-
-
-class Evidence(Protocol):
-    """A decision's evidence."""
-
-    @property
-    def record(self) -> bytes:
-        """Canonical bytes: what was decided, from what."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Their SHA-256 in hexadecimal."""
-        ...
-
-
-class EvidenceMaker(Protocol):
-    """Makes the evidence of a decision."""
-
-    def __call__(
-        self, attempt: Attempt, facts: Facts, policy: Policy, now: datetime, decision: DomainDecision, /
-    ) -> Evidence:
-        """The same arguments give the same bytes."""
-        ...
-
-
-class Lag(Protocol):
-    """How far behind the facts may be."""
-
-    def __call__(self) -> float:
-        """For how many seconds a fact topic has been behind."""
-        ...
 
 
 EMPTY_FACTS = LoadedFacts()
