@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -112,7 +112,7 @@ async def run(world: World, b: str, steps: list[str], cuts: list[int], replays: 
     await world.take(received(borrower(b, numbers=(number,)), at=NOW - timedelta(hours=1)), balance(b))
     edges = [0, *(cut for cut in cuts if cut < len(steps)), len(steps)]
     published = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         batch = [received(message(b, step), at=NOW, ce_id=f"{b}-{step}") for step in steps[start:end]]
         if batch:
             published.extend(await world.take(*batch))
