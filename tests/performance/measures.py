@@ -26,16 +26,18 @@ STAGES: Final = {
 }
 
 
-async def throughput(rig: Rig, *, contacts: int) -> dict[str, float]:
+async def throughput(rig: Rig, *, contacts: int) -> dict[str, Any]:
     """Loan event to carrier accept, all events at once: contacts a second between the first and the last tenth."""
     borrowers = load.borrower_ids(contacts)
     await rig.publish(load.profiles(borrowers, numbers_from=0))
     await rig.until_read()
     rig.reset_clock()
+    cpu_before = rig.cpu_seconds()
     started = time.time()
     await rig.publish(load.overdue(borrowers))
-    await rig.until(lambda: _requests_reach(rig, contacts))
+    await rig.until(lambda: _requests_reach(rig, contacts), every_seconds=0.25)
     whole = time.time() - started
+    cpu_after = rig.cpu_seconds()
     instants = sorted(_wall(rig, line["at"]) for line in rig.requests())
     first, last = instants[len(instants) // 10], instants[-len(instants) // 10]
     return {
@@ -43,6 +45,7 @@ async def throughput(rig: Rig, *, contacts: int) -> dict[str, float]:
         "seconds": whole,
         "contacts_per_second": contacts / whole,
         "contacts_per_second_steady": 0.8 * contacts / max(last - first, 1e-6),
+        **{f"cpu_us_per_contact {name}": 1e6 * (cpu_after[name] - cpu_before[name]) / contacts for name in cpu_after},
     }
 
 
@@ -84,20 +87,22 @@ async def payment_stops(rig: Rig, *, borrowers_count: int) -> dict[str, float]:
     # A carrier that takes almost nothing keeps the permits open.
     rig.restart("notifier", NOTIFIER_SMS_RATE_PER_SECOND="0.1")
     await rig.publish(load.overdue(borrowers))
-    await rig.until(lambda: _at_least(rig, "notifier", _OPEN_PERMITS, borrowers_count))
+    await rig.until(lambda: _at_least(rig, "notifier", _OPEN_PERMITS, 0.95 * borrowers_count))
+    held = await rig.column("notifier", _HELD_BORROWERS)
     began = time.perf_counter()
-    await rig.publish(load.payments(borrowers[:1]))
-    first = time.perf_counter() - began
-    taken = first + await rig.until(lambda: _at_least(rig, "notifier", _REVOCATIONS, 1), every_seconds=0.002)
+    await rig.publish(load.payments(held[:1]))
+    await rig.until(lambda: _at_least(rig, "notifier", _REVOCATIONS, 1), every_seconds=0.002)
+    taken = time.perf_counter() - began
     began = time.perf_counter()
-    await rig.publish(load.payments(borrowers[1:]))
+    await rig.publish(load.payments(held[1:]))
+    await rig.until(lambda: _at_least(rig, "notifier", _REVOCATIONS, len(held)), every_seconds=0.01)
     all_taken = time.perf_counter() - began
-    all_taken += await rig.until(lambda: _at_least(rig, "notifier", _REVOCATIONS, borrowers_count), every_seconds=0.01)
     rig.restart("notifier")
-    return {"one_payment_ms": taken * 1000, "payments": borrowers_count, "all_payments_ms": all_taken * 1000}
+    return {"one_payment_ms": taken * 1000, "payments": len(held), "all_payments_ms": all_taken * 1000}
 
 
 _OPEN_PERMITS: Final = "SELECT count(*) FROM permit WHERE borrower_id LIKE 'R%' AND state = 'permitted'"
+_HELD_BORROWERS: Final = "SELECT borrower_id FROM permit WHERE borrower_id LIKE 'R%' AND state = 'permitted'"
 _REVOCATIONS: Final = "SELECT count(*) FROM revocation WHERE borrower_id LIKE 'R%'"
 
 
@@ -165,7 +170,7 @@ async def _requests_reach(rig: Rig, count: int) -> bool:
     return await _carrier_requests(rig) >= count
 
 
-async def _at_least(rig: Rig, database: str, statement: str, count: int) -> bool:
+async def _at_least(rig: Rig, database: str, statement: str, count: float) -> bool:
     return await rig.count(database, statement) >= count
 
 

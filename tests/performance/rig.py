@@ -104,6 +104,21 @@ class Rig:
         finally:
             await connection.close()
 
+    async def column(self, database: str, statement: str) -> list[str]:
+        """The first column of a query in a service's database."""
+        connection = await asyncpg.connect(self.platform.database_url(database).replace("+asyncpg", ""))
+        try:
+            return [row[0] for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time that each process and server has used so far."""
+        used = {process.name: _cpu_seconds(process.process.pid) for process in self.stack.processes}
+        used["kafka"] = _cpu_seconds(self.platform.kafka.broker(0).process.pid)
+        used["postgres"] = _cpu_seconds(self.platform.postgres.process.pid)
+        return used
+
     async def until(self, reached: Callable[[], Any], *, every_seconds: float = 0.05) -> float:
         """Seconds until `reached` (a coroutine function) is true; raises when it takes too long."""
         started = time.perf_counter()
@@ -150,3 +165,11 @@ def peak_memory_mb(process: ServiceProcess) -> float:
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     return float(psutil.Process(process.process.pid).memory_info().rss) / 2**20
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Of a process and of its children, those that ended included."""
+    process = psutil.Process(pid)
+    times = [process.cpu_times(), *(child.cpu_times() for child in process.children(recursive=True))]
+    ended = times[0].children_user + times[0].children_system
+    return float(sum(t.user + t.system for t in times) + ended)
