@@ -103,6 +103,7 @@ BAD: dict[str, tuple[ReasonCode, Callable[[], Record]]] = {
     "a time that UTC doesn't have": ("bad_header", lambda: with_header("ce_time", b"0001-01-01T00:00:00+14:00")),
     "a header that isn't UTF-8": ("not_utf8_header", lambda: with_header("ce_source", b"lender/\xff\xfe")),
     "any other header that isn't UTF-8": ("not_utf8_header", lambda: with_header("x-lender-branch", b"\xc3\x28")),
+    "a header whose name isn't UTF-8": ("not_utf8_header", lambda: with_header("branch-\udcff", b"east")),
     "no body": ("empty_body", lambda: record(value=None)),
     "a body of nothing": ("empty_body", lambda: record(value=b"")),
     "a body of 1 MiB": ("body_too_large", lambda: record(value=b" " * (1024 * 1024))),

@@ -8,6 +8,7 @@ from typing import Final
 
 from shared.contracts.registry import CONTRACTS
 from shared.errors import Poison
+from shared.kafka.forgiving import readable
 from shared.kafka.records import Headers, RawRecord, WireMessage
 
 SUFFIX: Final = ".dead-letter"
@@ -37,7 +38,7 @@ def dead_letter(record: RawRecord, *, poison: Poison, group: str, at: datetime) 
         key=record.key or b"",
         value=record.value or b"",
         headers=(
-            *((name, value) for name, value in record.headers if not name.startswith(PREFIX)),
+            *((readable(name), value) for name, value in record.headers if not name.startswith(PREFIX)),
             *((PREFIX + name, value.encode()) for name, value in facts.items()),
         ),
     )

@@ -11,6 +11,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from shared.kafka import forgiving
+
+forgiving.install()
+
 POLL_TIMEOUT_MS: Final = 250
 """How long an idle poll waits; a record that arrives ends the wait at once."""
 COMMIT_TIMEOUT_SECONDS: Final = 5.0

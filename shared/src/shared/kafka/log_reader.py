@@ -9,6 +9,10 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.kafka import forgiving
+
+forgiving.install()
+
 POLL_TIMEOUT_MS: Final = 1_000
 REQUEST_TIMEOUT_MS: Final = 15_000
 

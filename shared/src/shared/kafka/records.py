@@ -160,8 +160,11 @@ def decode(record: RawRecord, *, now: datetime) -> Received[Message]:
 
 def _headers(headers: Headers) -> dict[str, str]:
     try:
+        for name, _ in headers:
+            if not name.isascii():
+                name.encode()
         return {name: value.decode() for name, value in headers if value is not None}
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise Poison("not_utf8_header") from error
 
 
