@@ -115,7 +115,7 @@ class Rig:
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time that each process and server has used so far."""
         used = {process.name: _cpu_seconds(process.process.pid) for process in self.stack.processes}
-        used["kafka"] = _cpu_seconds(self.platform.kafka.broker(0).process.pid)
+        used["kafka"] = _cpu_seconds(self.platform.kafka.broker(0).pid)
         used["postgres"] = _cpu_seconds(self.platform.postgres.process.pid)
         return used
 
