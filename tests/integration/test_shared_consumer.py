@@ -1,5 +1,8 @@
 """The consumer on real Kafka and PostgreSQL: once applied, answered as stored, and one bad record harms no other."""
 
+import pytest
+from aiokafka import AIOKafkaProducer
+
 from shared.contracts import LoanClosedV1
 from shared.contracts.examples import AT
 from shared.contracts.registry import LOAN_EVENTS
@@ -126,3 +129,15 @@ async def test_a_record_without_a_key_is_taken(world: ToyWorld) -> None:
     async with world.replica().running():
         await world.until_idle()
     assert await world.totals() == {"B-1": 100}
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_how_a_sender_compresses_is_its_own_choice(world: ToyWorld, codec: str) -> None:
+    sent = [payment(n) for n in range(20)]
+    async with AIOKafkaProducer(bootstrap_servers=world.bootstrap_servers, compression_type=codec) as producer:
+        for message in sent:
+            await producer.send_and_wait(
+                message.topic, message.value, key=message.key, headers=list(message.headers), partition=1
+            )
+    async with world.replica().running():
+        await world.until_applied(20)

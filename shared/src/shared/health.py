@@ -92,10 +92,12 @@ class Health:
 
     async def readyz(self, _: Request) -> Response:
         """503 with what is missing."""
-        state = self._service.consumer.state
+        state, subscription = self._service.consumer.state, self._service.subscription
+        consumer = subscription.consumer if subscription else None
         missing = {
             "database": self._database,
             "kafka": self._kafka,
+            "poll": consumer.failing if consumer else None,
             "batch": state.transient,
             "fuse": ", ".join(f"{topic}-{partition}" for topic, partition in sorted(state.fused)) or None,
             "fatal": state.fatal,

@@ -40,6 +40,8 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         self._to_commit: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
         self.polled_at = time.monotonic()
+        self.failing: str | None = None
+        """Why the last poll gave nothing: the kind of error, for /readyz."""
 
     async def stop(self) -> None:
         """Commit what waits for it, bounded, then leave the group."""
@@ -81,6 +83,15 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Batch:
         """One poll, facts first. The caller's `timeout_ms` is replaced by `POLL_TIMEOUT_MS`."""
         self.polled_at = time.monotonic()
+        try:
+            batch = await self._poll(max_records)
+        except Exception as error:
+            self.failing = type(error).__name__
+            raise
+        self.failing = None
+        return batch
+
+    async def _poll(self, max_records: int | None) -> Batch:
         poll: Callable[..., Awaitable[Batch]] = super().getmany
         facts = self._facts()
         if facts and self._last_topics and not await self._drained(facts):
