@@ -66,6 +66,7 @@ class Cluster:
                 "DECORUM_LOG_LEVEL": "warning",
                 "CARRIER_SEED": str(self._plan.seed),
                 "CARRIER_LOG": str(self._journal.absolute()),
+                "CARRIER_WEBHOOKS_IN_FLIGHT_MAX": "64",
             }
         )
         self._stack = Stack(self.platform, self._folder / "logs", options)

@@ -27,7 +27,7 @@ def funnel(figures: Figures) -> str:
         ("paid within 3 days", len(figures.paid_attempts)),
     ]
     whole = max(steps[0][1], 1)
-    parts, row, left, long = [], 40, 142, 262
+    parts, row, left, long = [], 40, 160, 246
     for index, (name, count) in enumerate(steps):
         y, width = index * row, long * count / whole
         parts.append(text(left - 12, y + 21, name, anchor="end"))
@@ -104,7 +104,7 @@ def refusals(figures: Figures, shown_max: int = 12) -> str:
     rules = totals.most_common(shown_max)
     if not rules:
         return "<p class='quiet'>No rule deferred or denied anything.</p>"
-    most, row, parts, left, long = rules[0][1], 24, [], 226.0, 218
+    most, row, parts, left, long = rules[0][1], 24, [], 276.0, 172
     for index, (rule, total) in enumerate(rules):
         y, x = index * row, left
         parts.append(text(left - 10, y + 16, rule, class_="label rule", anchor="end"))
