@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
@@ -32,6 +33,7 @@ class Loop:
         idle_seconds: float,
         next_due_at: NextDueAt | None,
         may_run: Callable[[], bool],
+        pace_seconds: float = 0.0,
     ) -> None:
         self.name = name
         self.next_due_at = next_due_at
@@ -39,6 +41,7 @@ class Loop:
         self._run_once = run_once
         self._idle_seconds = idle_seconds
         self._may_run = may_run
+        self._pace_seconds = pace_seconds
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
         self._running = False
@@ -64,6 +67,7 @@ class Loop:
         failures = 0
         while not self._stopped.is_set():
             self._wake.clear()
+            started = time.monotonic()
             try:
                 worked = await self._run()
             except Exception as error:  # edge of the loop: it goes on, with back-off, and says so on /readyz
@@ -78,6 +82,8 @@ class Loop:
             metrics.LOOP_RUNS.labels(self.name, "worked" if worked else "idle").inc()
             if worked:
                 metrics.LOOP_ITEMS.labels(self.name).inc(worked)
+                # Work gathers meanwhile: a run costs the same for one item as for a hundred.
+                await _wait(self._stopped, started + self._pace_seconds - time.monotonic())
                 continue
             if not self._wake.is_set():
                 self._settled = True
@@ -99,6 +105,8 @@ def backoff_seconds(failures: int) -> float:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
+    if seconds <= 0:
+        return
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

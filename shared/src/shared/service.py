@@ -54,6 +54,8 @@ class PlatformSettings:
     clock_start: datetime | None = None
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     database_connections_max: int = 8
+    pace_seconds: float = 0.02
+    """Under load a consumer or a loop begins no more often: latency of one hop for throughput of all."""
 
     def __post_init__(self) -> None:
         url = _database_url(self.database_url)
@@ -137,6 +139,8 @@ class Service:
         self.kafka_away: str | None = None
         """Why the broker could not be reached at the last attempt."""
         self._last_topics = last_topics
+        # In virtual time everything comes in bursts that end: waiting for more would only wait.
+        self._pace_seconds = 0.0 if settings.clock == "virtual" else settings.pace_seconds
         self._subscription: Subscription | None = None
         self._loops: dict[str, Loop] = {}
         self._routes: dict[str, Route] = {}
@@ -178,7 +182,14 @@ class Service:
         def may_run() -> bool:
             return not (releases and self._simulation is not None) or self._simulation.phase == "releases"
 
-        self._loops[name] = Loop(name, run_once, idle_seconds=idle_seconds, next_due_at=next_due_at, may_run=may_run)
+        self._loops[name] = Loop(
+            name,
+            run_once,
+            idle_seconds=idle_seconds,
+            next_due_at=next_due_at,
+            may_run=may_run,
+            pace_seconds=self._pace_seconds,
+        )
 
     def wake(self, name: str) -> None:
         """There may be work for the loop `name`."""
@@ -235,6 +246,7 @@ class Service:
                 last_topics=self._last_topics,
                 on_batch=self.consumer.on_batch,
                 listener=self.consumer,
+                pace_seconds=self._pace_seconds,
             )
             try:
                 await self.publisher.start()

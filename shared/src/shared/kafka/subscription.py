@@ -39,8 +39,10 @@ class Subscription:
         last_topics: Collection[str],
         on_batch: OnBatch,
         listener: ConsumerRebalanceListener,
+        pace_seconds: float = 0.0,
     ) -> None:
         self._last_topics = frozenset(last_topics)
+        self._pace_seconds = pace_seconds
         self.broker = KafkaBroker(
             bootstrap_servers,
             client_id=client_id,
@@ -92,7 +94,9 @@ class Subscription:
         await self.broker.connect()
         config = self.broker.config.broker_config
         options = cast("partial[Any]", config.builder).keywords
-        config.builder = partial(DrainingConsumer, last_topics=self._last_topics, **options)
+        config.builder = partial(
+            DrainingConsumer, last_topics=self._last_topics, pace_seconds=self._pace_seconds, **options
+        )
         try:
             await self.broker.start()
         except BaseException:
