@@ -34,10 +34,13 @@ def test_the_order_of_equal_instants_does_not_depend_on_who_came_first(order: li
 
 def test_the_last_of_an_instant_runs_after_all_others_and_what_they_added() -> None:
     agenda, done = Agenda(), list[str]()
+
+    def pay(now: datetime) -> None:
+        done.append("pay")
+        agenda.add(now, "more", lambda _: done.append("more"))
+
     agenda.add(START, "run", lambda _: done.append("last"), last=True)
-    agenda.add(
-        START, "pay", lambda now: (done.append("pay"), agenda.add(now, "more", lambda _: done.append("more")))[0]
-    )
+    agenda.add(START, "pay", pay)
 
     assert agenda.run_due(START) == 3
     assert done == ["pay", "more", "last"]
