@@ -71,6 +71,10 @@ def test_a_case_is_answered_with_verdict_rules_next_instant_and_two_sentences() 
         changed(attempt={**NIGHT_CALL["attempt"], "direction": "inbound"}),
         changed(attempt={**NIGHT_CALL["attempt"], "reply_to": "nobody"}),
         changed(attempt={**NIGHT_CALL["attempt"], "party": "neighbour"}),
+        changed(attempt={**NIGHT_CALL["attempt"], "at": "9999-12-31T22:00:00-05:00"}),
+        changed(attempt={**NIGHT_CALL["attempt"], "at": "0001-01-01T00:00:00+05:00"}),
+        changed()[:-1] + ', "expect": "permitted"}',
+        changed(borrower={**NIGHT_CALL["borrower"], "region": "ZZ"}),
         changed(borrower={**NIGHT_CALL["borrower"], "zones": ["America/Gotham"]}),
         changed(
             borrower={**NIGHT_CALL["borrower"], "restrictions": [{"kind": "tired", "from": "2026-04-01T00:00:00Z"}]}
@@ -89,6 +93,26 @@ def test_what_is_not_understood_is_invalid_and_fails(line: str) -> None:
     assert result.result == "failed"
     assert result.verdict is None
     assert result.sentence_en.startswith("invalid: ")
+
+
+def test_instants_at_the_edges_of_the_calendar_are_for_ever_and_end_no_run() -> None:
+    first, last = "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"
+    consent = {"kind": "outside_hours", "from": first, "until": last}
+    called = {"at": last, "channel": "voice", "direction": "outbound", "result": "conversation"}
+    case = changed(borrower={**NIGHT_CALL["borrower"], "consents": [consent]}, history=[called], expect="permitted")
+    assert run_line(case, 1, BOOK).result == "passed"
+
+
+def test_a_consent_for_an_empty_list_of_loans_covers_none() -> None:
+    consent = {"kind": "outside_hours", "from": "2026-04-01T00:00:00Z", "loans": []}
+    assert run_line(changed(borrower={**NIGHT_CALL["borrower"], "consents": [consent]}), 1, BOOK).result == "passed"
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "cases.jsonl"
+    case = json.dumps({**NIGHT_CALL, "id": "night\u2028\x85"}, ensure_ascii=False)
+    file.write_bytes(f"\ufeff{case}\r\n\r\n{case}".encode())
+    assert [result.result for result in run_file(file, BOOK)] == ["passed", "passed"]
 
 
 def test_a_pack_that_is_not_installed_skips_the_case_visibly() -> None:

@@ -6,6 +6,7 @@ situation must not pass by luck. A case that names a pack which isn't installed 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ class _PackNames(msgspec.Struct):
 def run_file(path: Path, book: PolicyBook) -> Iterator[CaseResult]:
     """The result of every case in a file of JSON Lines, in order. OSError or UnicodeError if it can't be read."""
     text = path.read_text(encoding="utf-8-sig")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield run_line(line, number, book)
 
@@ -57,7 +58,8 @@ def run_line(line: str, number: int, book: PolicyBook) -> CaseResult:
     data = line.encode()
     try:
         named = msgspec.json.decode(data, type=_PackNames)
-    except msgspec.DecodeError as error:
+        json.loads(line, object_pairs_hook=_fields_once)
+    except (msgspec.DecodeError, InvalidCase, RecursionError) as error:
         return _without_verdict(f"line {number}", "failed", f"invalid: {error}")
     missing = [name for name in named.packs if name not in book.names]
     if missing:
@@ -70,6 +72,13 @@ def run_line(line: str, number: int, book: PolicyBook) -> CaseResult:
     policy = book.stack(case.packs, role=case.role, region=facts.region, zones=facts.zones)
     decision = decide(attempt, facts, policy, case.attempt.at.astimezone(UTC))
     return _result(case, attempt, policy, decision)
+
+
+def _fields_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise InvalidCase("a field is given twice")
+    return fields
 
 
 def _result(case: Case, attempt: Attempt, policy: Policy, decision: Decision) -> CaseResult:

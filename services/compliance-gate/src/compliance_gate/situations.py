@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from compliance_gate.adapters.calendars import known_zones
+from compliance_gate.adapters.calendars import known_zones, zone_countries
 from compliance_gate.domain import Attempt, Facts
 from compliance_gate.domain.facts import (
     Channel,
@@ -37,8 +37,10 @@ _VOICE_RESULTS = frozenset(
     {"no_answer", "voicemail", "busy", "not_in_service", "dropped", "conversation", "wrong_person"}
 )
 _MESSAGE_RESULTS = frozenset({"sent", "delivered", "failed", "replied"})
+_COUNTRIES = frozenset({*zone_countries().values(), "BV", "HM"})  # the last two have no zone of their own
 _UNNAMED = "unnamed"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class CaseRestriction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +52,7 @@ class CaseRestriction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class CaseConsent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A consent given directly to the one who collects."""
+    """A consent given directly to the one who collects; `loans` absent is all of them, an empty list is none."""
 
     kind: Literal["call_back", "outside_hours", "channel"]
     channel: Channel | None = None
@@ -142,7 +144,6 @@ class Case(Situation, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of a case file: a situation with the verdict that the rule's own text gives."""
 
     id: Name
-    source: str
     packs: Annotated[tuple[Name, ...], Meta(min_length=1)]
     role: Role
     expect: Expectation
@@ -154,8 +155,8 @@ class InvalidCase(ValueError):
 
 def read_situation(case: Situation) -> tuple[Attempt, Facts]:
     """The attempt and the facts that a situation describes. Raises InvalidCase."""
-    now = case.attempt.at.astimezone(UTC)
-    _check(case)
+    now = _utc(case.attempt.at)
+    _check(case, now)
     zones = tuple(sorted(set(case.borrower.zones)))
     attempt = Attempt(
         attempt_id=case.attempt.id or "attempt",
@@ -168,7 +169,7 @@ def read_situation(case: Situation) -> tuple[Attempt, Facts]:
         party=case.attempt.party,
         reply_to=case.attempt.reply_to,
     )
-    earlier = [(index, row) for index, row in enumerate(case.history) if row.at.astimezone(UTC) <= now]
+    earlier = [(index, row) for index, row in enumerate(case.history) if _utc(row.at) <= now]
     history = [_contact(row, index) for index, row in earlier]
     restrictions, preferences = case.borrower.restrictions, case.borrower.preferences
     facts = Facts(
@@ -177,12 +178,12 @@ def read_situation(case: Situation) -> tuple[Attempt, Facts]:
         region=case.borrower.region,
         zones=zones,
         restrictions=tuple(_restriction(each) for each in restrictions),
-        consents=tuple(_consent(each) for each in case.borrower.consents),
+        consents=tuple(_consent(each) for each in case.borrower.consents if each.loans != ()),
         opt_outs=tuple(_opt_out(each) for each in preferences if isinstance(each, CaseOptOut)),
         inconveniences=tuple(_inconvenience(each) for each in preferences if isinstance(each, CaseInconvenience)),
         history=tuple(sorted(history, key=lambda row: row.at, reverse=True)),
         inbound=tuple(
-            InboundMessage(message_id=row.id, at=row.at.astimezone(UTC), channel=row.channel, number_key=row.number)
+            InboundMessage(message_id=row.id, at=_utc(row.at), channel=row.channel, number_key=row.number)
             for _, row in earlier
             if row.direction == "inbound" and row.id is not None
         ),
@@ -194,11 +195,15 @@ def read_situation(case: Situation) -> tuple[Attempt, Facts]:
     return attempt, facts
 
 
-def _check(case: Situation) -> None:
+def _check(case: Situation, now: datetime) -> None:
     """Refuse what decodes and still can't be: unknown zones, results of another channel, references to nothing."""
+    if not _BEGINNING < now < _END:
+        raise InvalidCase(f"the attempt isn't between {_BEGINNING.year} and {_END.year}")
     for zone in case.borrower.zones:
         if zone not in known_zones():
             raise InvalidCase(f"{zone!r} isn't an IANA zone")
+    if case.borrower.region[:2] not in _COUNTRIES:
+        raise InvalidCase(f"{case.borrower.region!r} isn't in a country of ISO 3166-1")
     named = {row.id for row in case.history if row.id is not None}
     for row in case.history:
         if row.result is not None and row.result not in (
@@ -215,7 +220,7 @@ def _check(case: Situation) -> None:
 def _contact(row: CaseContact, index: int) -> PastContact:
     return PastContact(
         contact_id=row.id or f"row {index + 1}",
-        at=row.at.astimezone(UTC),
+        at=_utc(row.at),
         channel=row.channel,
         direction=row.direction,
         result=row.result,
@@ -228,8 +233,16 @@ def _contact(row: CaseContact, index: int) -> PastContact:
     )
 
 
+def _utc(instant: datetime) -> datetime:
+    """The same instant in UTC; what lies before or after all that an attempt can see is moved to the edge."""
+    naive = instant.replace(tzinfo=UTC)
+    if not _BEGINNING < naive < _END:
+        return _BEGINNING if naive < _END else _END
+    return instant.astimezone(UTC)
+
+
 def _instant(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC)
+    return None if instant is None else _utc(instant)
 
 
 def _restriction(row: CaseRestriction) -> Restriction:
@@ -239,7 +252,7 @@ def _restriction(row: CaseRestriction) -> Restriction:
 def _consent(row: CaseConsent) -> Consent:
     return Consent(
         kind=row.kind,
-        since=row.since.astimezone(UTC),
+        since=_utc(row.since),
         channel=row.channel,
         loans=row.loans or (),
         until=_instant(row.until),

@@ -13,7 +13,7 @@ from compliance_gate.domain.local_days import Interval, offset_segments
 from compliance_gate.domain.replies import answered_message
 from compliance_gate.domain.restrictions import PROHIBITION
 from compliance_gate.domain.rules import InconvenienceRule
-from compliance_gate.domain.verdicts import Found, Ruling, RulingResult
+from compliance_gate.domain.verdicts import Found, Ruling
 
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)
@@ -49,9 +49,10 @@ def judge_inconvenience(
 ) -> Ruling:
     """Put off a contact at a time that any wish names, until that time is over.
 
-    Where a wish is about a place, it binds at that place; a call to a place that nobody knows is for a person to look
-    at, and a message, which reaches a person rather than a place, passes with a warning. A borrower who writes at such
-    a time may be answered once, in the same medium.
+    Where a wish is about a place, it binds at that place. A call to a place that nobody knows waits for the end of the
+    time that was named with it; where none was, waiting doesn't help and a person looks. A message, which reaches a
+    person rather than a place, passes with a warning. A borrower who writes at such a time may be answered once, in
+    the same medium.
     """
     spoken = Ruling(rule_id=rule.rule_id, result="passed")
     for wish in facts.inconveniences:
@@ -70,10 +71,11 @@ def _ruling(rule: InconvenienceRule, attempt: Attempt, wish: Inconvenience, span
     found: Found = (("inconvenient_from", span.start.isoformat()), ("inconvenient_to", span.end.isoformat()))
     if wish.place is not None:
         found = (*found, ("place", wish.place))
-        if attempt.place is None:
-            asked: RulingResult = "held" if attempt.channel in ("voice", "visit") else "warned"
-            return Ruling(rule_id=rule.rule_id, result=asked, facts=found, until=span.end)
-        if attempt.place != wish.place:
+        if attempt.place is None and attempt.channel not in ("voice", "visit"):
+            return Ruling(rule_id=rule.rule_id, result="warned", facts=found, until=span.end)
+        if attempt.place is None and not (wish.days or wish.start_minute is not None or wish.end_minute is not None):
+            return Ruling(rule_id=rule.rule_id, result="held", facts=found, until=span.end)
+        if attempt.place not in (None, wish.place):
             return Ruling(rule_id=rule.rule_id, result="passed", facts=found)
     result = PROHIBITION[rule.force]
     if result != "blocked":

@@ -30,7 +30,8 @@ class Rule:
     """What every rule carries. `force`: a ban and a presumption of violation block, a should-not asks for a person.
 
     `channels` None means all of them. `zone_aliases` replaces candidate zones where the rule's text counts by a
-    national time. `exceptions` are the situations in which the rule itself lets go.
+    national time; `national_zone` is that time, which hours and counts keep to wherever the borrower may be.
+    `exceptions` are the situations in which the rule itself lets go.
     """
 
     rule_id: str
@@ -47,12 +48,14 @@ class Rule:
     effective_from: date | None = None
     effective_to: date | None = None
     zone_aliases: tuple[tuple[str, str], ...] = ()
+    national_zone: str | None = None
     instead_of: tuple[str, ...] = ()
 
     def zones_of(self, zones: tuple[str, ...]) -> tuple[str, ...]:
         """The zones in which the rule is evaluated for a borrower with these candidate zones."""
         aliases = dict(self.zone_aliases)
-        return tuple(dict.fromkeys(aliases.get(zone, zone) for zone in zones))
+        national = () if self.national_zone is None or not zones else (self.national_zone,)
+        return tuple(dict.fromkeys((*(aliases.get(zone, zone) for zone in zones), *national)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast, get_args
+from zoneinfo import available_timezones
 
 import yaml
 
@@ -54,7 +55,7 @@ def _pack(fields: Fields, content_hash: str) -> Pack:
     name = fields.text("pack", pattern=_ID)
     layer = fields.choice("layer", get_args(Layer))
     binds = fields.choices("binds", get_args(kinds.Role), default=get_args(kinds.Role)) or ()
-    aliases = tuple((zone, str(node.value)) for zone, node in fields.pairs("zone_aliases"))
+    times = _times(fields)
     title = fields.text("title")
     regions = fields.texts("regions", pattern=_REGION)
     if layer != "tenant" and not regions:
@@ -65,7 +66,7 @@ def _pack(fields: Fields, content_hash: str) -> Pack:
         layer=cast(Layer, layer),
         regions=regions,
         not_bound_reason=fields.text("not_bound_reason", default="the rule does not bind this role"),
-        rules=tuple(fields.parts("rules", lambda part: _rule(part, name, frozenset(binds), aliases))),
+        rules=tuple(fields.parts("rules", lambda part: _rule(part, name, frozenset(binds), times))),
         obligations=tuple(fields.parts("obligations", _obligation)),
         not_encoded=tuple(fields.parts("not_encoded", _not_encoded)),
         roles=_roles(fields),
@@ -129,7 +130,17 @@ def _not_encoded(fields: Fields) -> NotEncoded:
     return entry
 
 
-def _rule(fields: Fields, pack: str, binds: frozenset[str], aliases: tuple[tuple[str, str], ...]) -> kinds.Rule:
+def _times(fields: Fields) -> dict[str, Any]:
+    """The pack's national time: zones that read it, and the zone that hours and counts keep to everywhere."""
+    aliases = tuple((zone, str(node.value)) for zone, node in fields.pairs("zone_aliases"))
+    national = fields.text("national_zone", default="")
+    for zone in (*(zone for pair in aliases for zone in pair), *([national] if national else [])):
+        if zone not in available_timezones():
+            fields.errors.add(fields.node, f"pack: {zone!r} isn't an IANA zone")
+    return {"zone_aliases": aliases, "national_zone": national or None}
+
+
+def _rule(fields: Fields, pack: str, binds: frozenset[str], times: dict[str, Any]) -> kinds.Rule:
     builders: dict[str, Callable[[Fields, dict[str, Any]], kinds.Rule]] = {
         "window": _window,
         "cap": _cap,
@@ -161,7 +172,8 @@ def _rule(fields: Fields, pack: str, binds: frozenset[str], aliases: tuple[tuple
         "exceptions": frozenset(fields.choices("exceptions", get_args(kinds.RuleException)) or ()),
         "effective_from": fields.day("effective_from"),
         "effective_to": fields.day("effective_to"),
-        "zone_aliases": aliases,
+        "zone_aliases": times["zone_aliases"],
+        "national_zone": times["national_zone"] if kind in ("window", "cap") else None,
         "instead_of": fields.texts("instead_of", pattern=_ID),
     }
     rule = builders[kind](fields, common)
