@@ -204,16 +204,21 @@ class ToyWorld:
     async def open(self, *topics: str) -> None:
         """Make the tables, put the group to the ends of `topics`, connect the lender."""
         write_offset(self._clock_file, AT - datetime.now(UTC))
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap_servers, acks="all", enable_idempotence=True, max_request_size=2 * 1024**2
+        )
+        await asyncio.gather(
+            self._make_tables(),
+            self._producer.start(),
+            self._skip_history(topics or (LOAN_EVENTS, ATTEMPTS, LEDGER_ENTRIES, OPERATOR_ACTIONS)),
+        )
+
+    async def _make_tables(self) -> None:
         engine = create_async_engine(self.database_url, poolclass=sa.NullPool)
         async with engine.begin() as tx:
             await tx.run_sync(platform_tables.metadata.create_all)
             await tx.run_sync(metadata.create_all)
         await engine.dispose()
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap_servers, acks="all", enable_idempotence=True, max_request_size=2 * 1024**2
-        )
-        await self._producer.start()
-        await self._skip_history(topics or (LOAN_EVENTS, ATTEMPTS, LEDGER_ENTRIES, OPERATOR_ACTIONS))
 
     async def close(self) -> None:
         """Disconnect the lender."""
@@ -305,8 +310,10 @@ class ToyWorld:
 
     async def lag(self) -> int:
         """How many offsets lie between what the group has committed of the lender's topic and its ends."""
-        ends = await ends_of(self.bootstrap_servers, [LOAN_EVENTS])
         async with self._group() as group:
+            partitions = [tp for tp in self._begins if tp.topic == LOAN_EVENTS]
+            group.assign(partitions)
+            ends = await group.end_offsets(partitions)
             return sum([end - (await group.committed(tp) or 0) for tp, end in ends.items()])
 
     async def read(self, topic: str) -> list[Any]:
