@@ -16,7 +16,7 @@ from decorum_simulation.carrier.conduct import Conduct
 from decorum_simulation.carrier.settings import CarrierSettings
 from decorum_simulation.http_client import Answer, HttpClient
 from notifier.domain.signatures import check_delivery
-from shared.clock import VirtualClock
+from shared.clock import Clock, SystemClock, VirtualClock
 
 NOW = datetime(2026, 9, 16, 2, tzinfo=UTC)
 FLAWLESS = {
@@ -33,6 +33,8 @@ class Notifier:
         self.taken: list[tuple[str, dict[str, Any]]] = []
         self.problems: list[str | None] = []
         self.deliveries: list[str] = []
+        self.now = NOW
+        self.called = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -41,11 +43,12 @@ class Notifier:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.deliveries.append(headers["x-decorum-delivery"])
         self.problems.append(
-            check_delivery(headers, body, secret=b"secret", now=NOW + timedelta(hours=1), age_seconds_max=7_200)
+            check_delivery(headers, body, secret=b"secret", now=self.now + timedelta(hours=1), age_seconds_max=7_200)
         )
         self.refuses -= 1
         if self.refuses < 0:
             self.taken.append((scope["path"], json.loads(body)))
+        self.called.set()
         status = 204 if self.refuses < 0 else 503
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -68,7 +71,10 @@ async def _running(app: Any, *, lifespan: str = "on") -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _carrier(folder: Path, notifier: Notifier, **conduct: float) -> AsyncIterator[HttpClient]:
+async def _carrier(
+    folder: Path, notifier: Notifier, *, clock: Clock | None = None, **conduct: float
+) -> AsyncIterator[HttpClient]:
+    notifier.now = clock.now() if clock else NOW
     async with _running(notifier, lifespan="off") as notifier_url:
         settings = CarrierSettings(
             key="k",
@@ -76,7 +82,7 @@ async def _carrier(folder: Path, notifier: Notifier, **conduct: float) -> AsyncI
             notifier_urls=("http://127.0.0.1:9", notifier_url),
             log=str(folder / "c.jsonl"),
         )
-        app = CarrierApp(settings, Conduct(**{**FLAWLESS, **conduct}), VirtualClock(NOW))
+        app = CarrierApp(settings, Conduct(**{**FLAWLESS, **conduct}), clock or VirtualClock(NOW))
         async with _running(app) as url:
             client = HttpClient(url, timeout_seconds=5)
             try:
@@ -85,8 +91,15 @@ async def _carrier(folder: Path, notifier: Notifier, **conduct: float) -> AsyncI
                 client.close()
 
 
-async def _send(client: HttpClient, key: str, *, authorization: str = "Bearer k", path: str = "/v1/messages") -> Answer:
-    request = {"idempotency_key": key, "to": "+8613800000001", "text": "您好", "not_after": "2026-09-16T02:30:00Z"}
+async def _send(
+    client: HttpClient,
+    key: str,
+    *,
+    authorization: str = "Bearer k",
+    path: str = "/v1/messages",
+    not_after: str = "2026-09-16T02:30:00Z",
+) -> Answer:
+    request = {"idempotency_key": key, "to": "+8613800000001", "text": "您好", "not_after": not_after}
     return await client.request(
         "POST", path, body=json.dumps(request).encode(), headers=[("authorization", authorization)]
     )
@@ -167,3 +180,13 @@ async def test_faults_can_be_changed_while_it_runs(tmp_path: Path) -> None:
         assert changed.status == 200
         assert (await _send(client, "a1")).status == 422
         assert (await client.request("POST", "/simulation/faults", body=b'{"no_such": 1.0}')).status == 422
+
+
+async def test_with_a_clock_that_runs_by_itself_receipts_come_by_themselves(tmp_path: Path) -> None:
+    notifier = Notifier()
+    async with _carrier(tmp_path, notifier, clock=SystemClock(), delay_scale=0.0) as client:
+        assert (await _send(client, "a1", not_after="2100-01-01T00:00:00Z")).status == 202
+        async with asyncio.timeout(20):
+            await notifier.called.wait()
+
+    assert notifier.problems == [None]

@@ -72,7 +72,7 @@ def fate_of(attempt_id: str, channel: CarrierChannel, to: str, *, conduct: Condu
     if not chance(conduct.receipt_loss_share, seed, attempt_id, "receipt loss"):
         receipts.append(delay)
         if chance(conduct.duplicate_share, seed, attempt_id, "duplicate"):
-            receipts.append(delay + between(0, 7_200, seed, attempt_id, "duplicate by"))
+            receipts.append(delay + between(0, 7_200, seed, attempt_id, "duplicate by") * conduct.delay_scale)
     return Fate(
         verdict="accepted",
         answer_lost=answer_lost,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -195,10 +194,6 @@ class Exchange:
     def next_due_at(self) -> datetime | None:
         """When the earliest item is due."""
         return self._due[0][0] if self._due else None
-
-    def known_inbound(self) -> Iterable[Inbound]:
-        """Everything that borrowers sent, in the order it was queued."""
-        return iter(self.inbound)
 
     def _push(self, at: datetime, due: Due) -> None:
         heapq.heappush(self._due, (at.astimezone(UTC), next(self._order), due))
