@@ -21,6 +21,10 @@ _WIDE_STOPS: Final = (
 )
 """Few, and the same for every row: read once for a statement."""
 
+_UNUSED: Final = "{0}.sent_at IS NULL AND {0}.ended_at IS NULL"
+"""The state `permitted` in other words (the table's checks say so): a row that its key names is looked up by its key,
+never by the index of everything that is open, however small statistics take that to be."""
+
 _BLOCK: Final = f"""(CASE
   WHEN EXISTS (SELECT 1 FROM revocation r
        WHERE r.borrower_id = p.borrower_id AND r.borrower_sequence > p.borrower_sequence
@@ -57,7 +61,7 @@ _END: Final = f"""
 UPDATE permit p SET state = 'not_made', reason = e.reason, provider = e.provider, ended_at = $4::timestamptz
 FROM ending e
 WHERE p.borrower_id = e.borrower_id AND p.attempt_id = e.attempt_id AND p.submission_number = e.submission_number
-  AND p.state = 'permitted'
+  AND {_UNUSED.format("p")}
 RETURNING {ENDED_COLUMNS}"""
 
 
@@ -73,7 +77,7 @@ END_BLOCKED_OF: Final = f"""
 WITH unused AS MATERIALIZED (
   SELECT found.* FROM unnest($6::text[]) AS wanted(borrower_id)
   CROSS JOIN LATERAL (
-    SELECT * FROM permit o WHERE o.borrower_id = wanted.borrower_id AND o.state = 'permitted'
+    SELECT * FROM permit o WHERE o.borrower_id = wanted.borrower_id AND {_UNUSED.format("o")}
     ORDER BY o.attempt_id, o.submission_number LIMIT $5::bigint FOR UPDATE) found
 ), ending AS MATERIALIZED (
   SELECT p.borrower_id, p.attempt_id, p.submission_number, {_BLOCK} AS reason, {_PROVIDER} AS provider
@@ -102,14 +106,14 @@ WITH ready AS MATERIALIZED (
   JOIN borrower b ON b.borrower_id = p.borrower_id
   WHERE p.state = 'permitted' AND p.channel = $5::text AND p.expires_at > $4::timestamptz AND {_BLOCK} IS NULL
     AND NOT EXISTS (SELECT 1 FROM permit o WHERE o.borrower_id = p.borrower_id AND o.attempt_id = p.attempt_id
-         AND o.submission_number < p.submission_number AND o.state = 'permitted')
+         AND o.submission_number < p.submission_number AND {_UNUSED.format("o")})
   ORDER BY p.expires_at LIMIT $6::bigint FOR UPDATE OF p SKIP LOCKED
 )
 UPDATE permit p SET state = 'sending', owner = $7::text, lease_until = clock_timestamp() + $8::float8 * interval '1 s',
   sent_at = $4::timestamptz, provider = r.provider, number_hash = r.number_hash
 FROM ready r
 WHERE p.borrower_id = r.borrower_id AND p.attempt_id = r.attempt_id AND p.submission_number = r.submission_number
-  AND p.state = 'permitted'
+  AND {_UNUSED.format("p")}
 RETURNING p.borrower_id, p.attempt_id, p.submission_number, p.attempt_json, p.expires_at, r.value_sealed,
   r.wrapped_key, r.name_sealed, r.region, r.zones,
   EXISTS (SELECT 1 FROM permit o WHERE o.borrower_id = p.borrower_id AND o.sent_at IS NOT NULL
