@@ -218,6 +218,7 @@ class ToyWorld:
         async with engine.begin() as tx:
             await tx.run_sync(platform_tables.metadata.create_all)
             await tx.run_sync(metadata.create_all)
+            await tx.exec_driver_sql("TRUNCATE inbox, outbox, applied_offset, account, entry")
         await engine.dispose()
 
     async def close(self) -> None:

@@ -56,20 +56,18 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcome(platform: LocalPlatform, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(platform: LocalPlatform, toy_databases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """Every case published to one partition, and read once."""
     platform.create_topics()
     name = fresh_name()
+    toy_databases.append(name)
     world = ToyWorld(
         bootstrap_servers=platform.kafka_bootstrap_servers,
         database_url=platform.database_url(name),
         folder=tmp_path_factory.mktemp("toy"),
         name=name,
     )
-    try:
-        return asyncio.run(_outcome(world))
-    finally:
-        platform.drop_databases([name])
+    return asyncio.run(_outcome(world))
 
 
 async def _outcome(world: ToyWorld) -> Outcome:

@@ -1,7 +1,7 @@
 """`decorum dead-letters`: masked unless revealed, revealed with an audit, driven again bounded and for one group."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -20,11 +20,21 @@ NAME, NUMBER = "王小明", "13912345678"
 GROUPS = ("ledger", "notifier")
 
 
-@pytest.fixture
-async def worlds(platform: LocalPlatform, tmp_path: Path) -> AsyncIterator[dict[str, ToyWorld]]:
-    """Two services by name, each with a database of its own, and one clock for all."""
+@pytest.fixture(scope="module")
+def service_databases(platform: LocalPlatform) -> Iterator[None]:
+    """The databases with the names of two services, empty, for this module's toys."""
     platform.create_topics()
     platform.drop_databases(GROUPS)
+    yield
+    platform.drop_databases(GROUPS)
+    platform.create_databases(GROUPS)
+
+
+@pytest.fixture
+async def worlds(
+    platform: LocalPlatform, service_databases: None, tmp_path: Path
+) -> AsyncIterator[dict[str, ToyWorld]]:
+    """Two services by name, each with a database of its own, and one clock for all."""
     made = {
         name: ToyWorld(
             bootstrap_servers=platform.kafka_bootstrap_servers,
@@ -41,8 +51,6 @@ async def worlds(platform: LocalPlatform, tmp_path: Path) -> AsyncIterator[dict[
     finally:
         for world in made.values():
             await world.close()
-        platform.drop_databases(GROUPS)
-        platform.create_databases(GROUPS)
 
 
 def personal() -> WireMessage:
