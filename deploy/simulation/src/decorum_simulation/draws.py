@@ -18,7 +18,7 @@ def uniform(seed: int, *key: str | int) -> float:
 
 def chance(probability: float, seed: int, *key: str | int) -> bool:
     """True with `probability`."""
-    return uniform(seed, *key) < probability
+    return probability > 0 and uniform(seed, *key) < probability
 
 
 def between(low: float, high: float, seed: int, *key: str | int) -> float:

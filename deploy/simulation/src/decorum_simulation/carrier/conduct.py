@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from decorum_simulation.draws import between, chance, uniform, weighted
+from decorum_simulation.draws import between, chance, weighted
 
 CarrierChannel = Literal["sms", "voice"]
 Verdict = Literal["accepted", "blocked", "invalid_number", "unavailable"]
@@ -47,9 +47,9 @@ class Fate:
 
 def fate_of(attempt_id: str, channel: CarrierChannel, to: str, *, conduct: Conduct, seed: int) -> Fate:
     """Equal arguments give an equal fate, in any order and process."""
-    if uniform(seed, attempt_id, "error") < conduct.error_share:
+    if chance(conduct.error_share, seed, attempt_id, "error"):
         return Fate(verdict="unavailable")
-    if uniform(seed, attempt_id, "reject") < conduct.reject_share:
+    if chance(conduct.reject_share, seed, attempt_id, "reject"):
         return Fate(verdict="blocked")
     answer_lost: Literal["no", "timeout", "disconnect"] = "no"
     if chance(conduct.timeout_share, seed, attempt_id, "timeout"):
