@@ -64,7 +64,8 @@ def explain(
     channel: Annotated[str, typer.Option(help="sms, voice, email, letter or visit.")] = "sms",
     at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with its offset; default: now.")] = None,
     zone: Annotated[
-        list[str] | None, typer.Option(help="A candidate zone of the borrower; repeat for several.")
+        list[str] | None,
+        typer.Option(help="A candidate zone of the borrower; repeat for several. Default for CN: Asia/Shanghai."),
     ] = None,
     region: Annotated[str, typer.Option(help="ISO 3166 code of the residence.")] = "CN",
     role: Annotated[str | None, typer.Option(help="lender or agency; default: the tenant's for each pack.")] = None,
@@ -98,7 +99,7 @@ def explain(
             else from_options(
                 channel=channel,
                 at=at,
-                zones=zone or ["Asia/Shanghai"],
+                zones=zone or (["Asia/Shanghai"] if region.startswith("CN") else []),
                 region=region,
                 role=role,
                 packs=pack or [],

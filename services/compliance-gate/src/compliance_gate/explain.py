@@ -15,7 +15,6 @@ from rich.text import Text
 
 from compliance_gate.domain import Attempt, Decision, Facts, Interval, Policy, decide, legal_windows
 from compliance_gate.domain.local_days import date_start, local_date
-from compliance_gate.domain.rules import WindowRule
 from compliance_gate.domain.verdicts import Allowed, Deferred, HeldForReview, Ruling
 from compliance_gate.sentences import local_time, rule_name, sentence
 
@@ -61,13 +60,7 @@ def explain(attempt: Attempt, facts: Facts, policy: Policy, at: datetime) -> Exp
     """Decide and gather what the decision rests on, with the legal hours of the seven local days from today on."""
     week: tuple[Interval, ...] = ()
     if facts.zones:
-        rules = tuple(
-            rule
-            for rule in policy.rules
-            if isinstance(rule, WindowRule)
-            and attempt.party in rule.parties
-            and (rule.channels is None or attempt.channel in rule.channels)
-        )
+        rules = policy.plan_for(attempt.channel, attempt.party, at).windows
         start, end = _week(facts.zones[0], at)
         week = legal_windows(rules, facts.zones, tuple(calendar for _, calendar in policy.calendars), start, end)
     decision = decide(attempt, facts, policy, at)

@@ -23,6 +23,7 @@ _CHANNELS = {
     "letter": ("letter", "信函"),
     "visit": ("visit", "上门"),
 }
+_MADE = frozenset({"voice", "visit"})  # what is made, where a message is sent
 _CHINESE = {
     "attorney": "律师代理",
     "cease": "要求停止联系",
@@ -54,11 +55,15 @@ def sentence(decision: Decision, attempt: Attempt, policy: Policy, language: Lan
     """The decision in one sentence; times are local to the borrower's first zone, UTC where none is known."""
     index = 0 if language == "en" else 1
     channel = _CHANNELS[attempt.channel][index]
+    done = "made" if attempt.channel in _MADE else "sent"
     zone = policy.stack.zones[0] if policy.stack.zones else "UTC"
     match decision:
         case Allowed():
             until = local_time(decision.permit_expires_at, zone, language)
-            return _allowed(decision, channel, until, policy, language)
+            warned = _warned(decision, policy, language)
+            if language == "en":
+                return f"This {channel} may be {done} before {until}: every rule in force allows it{warned}."
+            return f"本次{channel}可于{until}前进行：所有适用规则均允许{warned}。"
         case Deferred():
             at = local_time(decision.next_legal_instant, zone, language)
             why = _reason(decision.deciding_rule, decision.rules, policy, language)
@@ -67,7 +72,9 @@ def sentence(decision: Decision, attempt: Attempt, policy: Policy, language: Lan
             return f"本次{channel}须推迟至{at}：{why}。"
         case Denied():
             why = _reason(decision.deciding_rule, decision.rules, policy, language)
-            return f"This {channel} must not be made: {why}." if language == "en" else f"本次{channel}不得进行：{why}。"
+            if language == "en":
+                return f"This {channel} must not be {done}: {why}."
+            return f"本次{channel}不得进行：{why}。"
         case HeldForReview():
             why = _reason(decision.deciding_rule, decision.rules, policy, language)
             if language == "en":
@@ -98,13 +105,11 @@ def local_time(instant: datetime, zone: str, language: Language) -> str:
     return f"{local.year}年{local.month}月{local.day}日（{weekday}）{clock}（{zone}）"
 
 
-def _allowed(decision: Allowed, channel: str, until: str, policy: Policy, language: Language) -> str:
+def _warned(decision: Allowed, policy: Policy, language: Language) -> str:
     names = [rule_name(rule_id, policy, language) for rule_id in decision.warnings]
-    if language == "en":
-        warning = f"; mind that {'; '.join(names)}" if names else ""
-        return f"This {channel} may be made before {until}: every rule in force allows it{warning}."
-    warning = f"；请注意：{'；'.join(names)}" if names else ""
-    return f"本次{channel}可于{until}前进行：所有适用规则均允许{warning}。"
+    if not names:
+        return ""
+    return f"; but mind: {'; '.join(names)}" if language == "en" else f"；请注意：{'；'.join(names)}"
 
 
 def _reason(rule_id: str, rulings: tuple[Ruling, ...], policy: Policy, language: Language) -> str:
@@ -122,7 +127,10 @@ def _reason(rule_id: str, rulings: tuple[Ruling, ...], policy: Policy, language:
         detail = f" ({word})" if language == "en" else f"（{_in_chinese(word)}）"
     elif "calendar_unknown" in facts:
         where = facts["calendar_unknown"]
-        detail = f" (no official calendar for {where})" if language == "en" else f"（{where}尚无官方日历）"
+        if rule_id == "platform.calendar":
+            detail = f" ({where})" if language == "en" else f"（{where}）"
+        else:
+            detail = f" (no official calendar for {where})" if language == "en" else f"（{where}尚无官方日历）"
     return f"{name}{detail} [{rule_id}]" if language == "en" else f"{name}{detail}［{rule_id}］"
 
 
