@@ -42,6 +42,7 @@ import json, signal, sys
 from pathlib import Path
 from decorum_local import Command, Supervisor
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background may have had it ignored
 folder = Path(sys.argv[1])
 supervisor = Supervisor(folder)
 sleeper = supervisor.start(
@@ -205,8 +206,11 @@ def assert_all_gone_after(how: signal.Signals, script: str, folder: Path) -> Non
     with owner(script, folder) as process:
         processes = started_by(process)
         process.send_signal(how)
-        process.wait(GONE_TIMEOUT_SECONDS)
-        assert_gone(processes)
+        try:
+            process.wait(GONE_TIMEOUT_SECONDS)
+            assert_gone(processes)
+        finally:
+            process.kill()
 
 
 def owner(script: str, folder: Path) -> subprocess.Popen[str]:
