@@ -22,6 +22,8 @@ log = structlog.get_logger()
 class Loop:
     """Runs `run_once` again and again: at once while it moves items, else when woken or after `idle_seconds`.
 
+    A run that moved fewer than `full_run` items took everything there was: the next one waits for a cause. Runs begin
+    no more often than once in `pace_seconds`.
     `next_due_at` tells the earliest business instant at which it will have work, for virtual time.
     """
 
@@ -34,6 +36,7 @@ class Loop:
         next_due_at: NextDueAt | None,
         may_run: Callable[[], bool],
         pace_seconds: float = 0.0,
+        full_run: int = 1,
     ) -> None:
         self.name = name
         self.next_due_at = next_due_at
@@ -42,6 +45,7 @@ class Loop:
         self._idle_seconds = idle_seconds
         self._may_run = may_run
         self._pace_seconds = pace_seconds
+        self._full_run = full_run
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
         self._running = False
@@ -82,8 +86,9 @@ class Loop:
             metrics.LOOP_RUNS.labels(self.name, "worked" if worked else "idle").inc()
             if worked:
                 metrics.LOOP_ITEMS.labels(self.name).inc(worked)
-                # Work gathers meanwhile: a run costs the same for one item as for a hundred.
-                await _wait(self._stopped, started + self._pace_seconds - time.monotonic())
+            # Work gathers meanwhile: a run costs the same for one item as for a hundred.
+            await _wait(self._stopped, started + self._pace_seconds - time.monotonic())
+            if worked >= self._full_run:
                 continue
             if not self._wake.is_set():
                 self._settled = True

@@ -30,7 +30,7 @@ from shared.kafka.subscription import DRAIN_TIMEOUT_SECONDS, Subscription
 from shared.loops import Loop, NextDueAt, RunOnce
 from shared.observability import logging
 from shared.postgres.engine import create_engine, service_database_url
-from shared.postgres.outbox import Outbox
+from shared.postgres.outbox import RELAY_RECORDS_MAX, Outbox
 from shared.simulation import SimulationControl
 
 Mode = Literal["live", "shadow"]
@@ -148,7 +148,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._health = Health(self)
         self._simulation = SimulationControl(self) if isinstance(self.clock, VirtualClock) else None
-        self.add_loop("outbox", self.outbox.relay, idle_seconds=1.0)
+        self.add_loop("outbox", self.outbox.relay, idle_seconds=1.0, full_run=RELAY_RECORDS_MAX)
 
     @property
     def loops(self) -> Sequence[Loop]:
@@ -176,8 +176,15 @@ class Service:
         idle_seconds: float = 1.0,
         next_due_at: NextDueAt | None = None,
         releases: bool = False,
+        full_run: int = 1,
+        pace_seconds: float = 0.0,
     ) -> None:
-        """Run `run_once` at its own pace; with `releases` it rests in a simulation outside the releases phase."""
+        """Run `run_once` at its own pace; with `releases` it rests in a simulation outside the releases phase.
+
+        It runs again at once after a run of `full_run` items; a smaller one has left nothing for now. `pace_seconds`
+        makes it begin less often than the service's own pace.
+        """
+        virtual = self._simulation is not None
 
         def may_run() -> bool:
             return not (releases and self._simulation is not None) or self._simulation.phase == "releases"
@@ -188,7 +195,9 @@ class Service:
             idle_seconds=idle_seconds,
             next_due_at=next_due_at,
             may_run=may_run,
-            pace_seconds=self._pace_seconds,
+            # In virtual time rest must be certain, and waiting for more would only wait.
+            pace_seconds=0.0 if virtual else max(pace_seconds, self._pace_seconds),
+            full_run=1 if virtual else full_run,
         )
 
     def wake(self, name: str) -> None:

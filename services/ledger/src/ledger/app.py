@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger import router
 from ledger.adapters.store import SqlLedgerStore
 from ledger.handlers.desk import Desk
@@ -9,6 +11,9 @@ from ledger.loops import PromiseLoop
 from ledger.settings import PREFIX, Settings
 from shared import settings
 from shared.service import PlatformSettings, Service
+
+PROMISES_PACE_SECONDS: Final = 0.25
+"""Most batches of contacts give it nothing to do."""
 
 
 def build(platform: PlatformSettings, own: Settings) -> Service:
@@ -24,7 +29,13 @@ def build(platform: PlatformSettings, own: Settings) -> Service:
         batch_records_max=own.promise_batch_records_max,
         attempt_wait_seconds_max=own.promise_attempt_wait_seconds_max,
     )
-    service.add_loop("promises", promises.run_once, next_due_at=promises.next_due_at)
+    service.add_loop(
+        "promises",
+        promises.run_once,
+        next_due_at=promises.next_due_at,
+        full_run=own.promise_batch_records_max,
+        pace_seconds=PROMISES_PACE_SECONDS,
+    )
     service.after_batch(lambda: service.wake("promises"))
     return service
 

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
 from notifier import router
@@ -24,11 +25,24 @@ from notifier.handlers.inbound import InboundHandlers
 from notifier.handlers.permits import PermitHandlers
 from notifier.handlers.receipts import ReceiptHandlers
 from notifier.handlers.webhooks import WebhookGuard
-from notifier.loops import Desk, DispatchLoop, EndLoop, LookupLoop, Pace, ResultLoop, UpkeepLoop
+from notifier.loops import (
+    ENDS_RECORDS_MAX,
+    RESULTS_RECORDS_MAX,
+    Desk,
+    DispatchLoop,
+    EndLoop,
+    LookupLoop,
+    Pace,
+    ResultLoop,
+    UpkeepLoop,
+)
 from notifier.settings import PREFIX, NotifierSettings
 from shared import settings
 from shared.contracts import Channel
 from shared.service import PlatformSettings, Service
+
+ENDS_PACE_SECONDS: Final = 0.1
+"""A claim refuses what has ended or is forbidden; to say so may wait this long."""
 
 
 def providers_of(own: NotifierSettings) -> tuple[tuple[HttpProvider, float], ...]:
@@ -155,8 +169,15 @@ def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
 
 def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: UpkeepLoop) -> None:
     service.background(sending.start, sending.stop)
-    service.add_loop(ResultLoop.name, sending.results.run_once, idle_seconds=0.5)
-    service.add_loop(EndLoop.name, ends.run_once, idle_seconds=0.5, next_due_at=ends.next_due_at)
+    service.add_loop(ResultLoop.name, sending.results.run_once, idle_seconds=0.5, full_run=RESULTS_RECORDS_MAX)
+    service.add_loop(
+        EndLoop.name,
+        ends.run_once,
+        idle_seconds=0.5,
+        next_due_at=ends.next_due_at,
+        full_run=ENDS_RECORDS_MAX,
+        pace_seconds=ENDS_PACE_SECONDS,
+    )
     service.add_loop(UpkeepLoop.name, upkeep.run_once, idle_seconds=2.0)
     woken = [EndLoop.name]
     if service.mode == "live":

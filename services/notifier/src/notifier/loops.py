@@ -48,7 +48,7 @@ LOOKUPS_MAX: Final = 50
 WAITING_RECEIPTS_MAX: Final = 500
 FORGOTTEN_DELIVERIES_MAX: Final = 5_000
 FORGET_SECONDS: Final = 60.0
-BLOCKED_CHECK_SECONDS: Final = 1.0
+BLOCKED_CHECK_SECONDS: Final = 5.0
 """How often permits of anybody are checked against stops that another replica took in."""
 PAUSE_SECONDS_MAX: Final = 0.05
 REFUSED_PAUSE_SECONDS: Final = 1.0

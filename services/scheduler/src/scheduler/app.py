@@ -40,9 +40,15 @@ def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
         borrowers_max=own.release_borrowers_max,
         on_released=lambda: service.wake("outbox"),
     )
-    subscribe(service, store, playbook)
-    service.add_loop("release", releaser.run_once, idle_seconds=0.5, next_due_at=releaser.next_due_at, releases=True)
-    service.after_batch(lambda: service.wake("release"))
+    subscribe(service, store, playbook, on_planned=lambda: service.wake("release"))
+    service.add_loop(
+        "release",
+        releaser.run_once,
+        idle_seconds=0.5,
+        next_due_at=releaser.next_due_at,
+        releases=True,
+        full_run=own.release_borrowers_max,
+    )
     return service
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,13 +14,26 @@ from shared.kafka.records import Outgoing, Received
 from shared.service import Service
 
 
-def subscribe(service: Service, store: DossierStore, playbook: Playbook) -> None:
-    """Register the handlers: facts and reports of a batch are applied together, contacts that were made after them."""
+def subscribe(service: Service, store: DossierStore, playbook: Playbook, *, on_planned: Callable[[], None]) -> None:
+    """Register the handlers: facts and reports of a batch are applied together, contacts that were made after them.
+
+    `on_planned` runs after each committed batch that may have changed a plan.
+    """
+    planned = False
 
     @service.handles(*FACT_TYPES, *REPORT_TYPES)
     async def on_events(tx: AsyncConnection, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
+        nonlocal planned
+        planned = True
         return await keep_plans(tx, batch, store=store, playbook=playbook, clock=service.clock)
 
     @service.handles(*CONTACT_TYPES)
     async def on_contacts(tx: AsyncConnection, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
         return await record_contacts(tx, batch, store=store)
+
+    @service.after_batch
+    def wake() -> None:
+        nonlocal planned
+        if planned:
+            planned = False
+            on_planned()
