@@ -24,7 +24,7 @@ async def publisher(settings: PlatformSettings) -> AsyncIterator[Publisher]:
     connection = Publisher(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="decorum-cli")
     try:
         await connection.start()
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
         raise Rejection("the Kafka broker can't be reached") from error
     try:
         yield connection

@@ -41,7 +41,7 @@ class Publisher:
         """Next offset after the last record that this process published, by `topic-partition`."""
 
     async def start(self) -> None:
-        """Connect; raises KafkaError while the broker is away."""
+        """Connect; raises KafkaError or TimeoutError while the broker is away."""
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap_servers,
             client_id=self._client_id,
@@ -54,7 +54,8 @@ class Publisher:
             retry_backoff_ms=50,
         )
         try:
-            await producer.start()
+            async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
+                await producer.start()
         except BaseException:
             await producer.stop()
             raise
