@@ -28,6 +28,7 @@ from shared.contracts import (
     BalanceChangedV1,
     BorrowerUpdatedV1,
     ContactPoint,
+    PaymentPostedV1,
 )
 from shared.contracts.registry import BY_MESSAGE_TYPE
 from shared.contracts.types import Message
@@ -95,6 +96,23 @@ def balance(
     )
 
 
+def late_payment(borrower_id: str = "B1", *, version: int = 1, at: datetime = NOW, **changed: Any) -> PaymentPostedV1:
+    """100 yuan of yesterday, booked after today's snapshot."""
+    told: dict[str, Any] = {"payment_id": "PAY1", "loan_id": f"{borrower_id}-L1", "counted": False, **changed}
+    return PaymentPostedV1(
+        borrower_id=borrower_id,
+        currency="CNY",
+        amount_minor=10_000,
+        allocated=Amounts(principal_minor=10_000),
+        suspense_minor=0,
+        posted_to="loan",
+        effective_at=NOW - timedelta(days=1),
+        posted_at=at,
+        balance_version=version,
+        **told,
+    )
+
+
 def attempt(
     borrower_id: str = "B1",
     attempt_id: str | None = None,
@@ -154,6 +172,7 @@ class World:
             evidence_of=evidence_of,
             providers={"sms": "sms-http", "voice": "voice-http"},
             history_days=60,
+            late_payment_hours=24,
         )
         self.gate = GateHandler(desk=desk, numbers=NUMBERS, clock=self.clock, lag=lambda: self.lag_seconds)
 

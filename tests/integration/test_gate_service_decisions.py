@@ -24,6 +24,7 @@ from shared.contracts import (
     LoanClosedV1,
     PaymentPostedV1,
     PaymentReceivedV1,
+    PaymentUnpostedV1,
     PermitRevokedV1,
     ReplyReceivedV1,
     RestrictionChangedV1,
@@ -34,7 +35,7 @@ from shared.contracts.attempts import Approval
 from shared.contracts.types import Amounts, Message
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import migrate
-from tests.gate_service_world import BOOK, NOW, World, attempt, balance, borrower, received
+from tests.gate_service_world import BOOK, NOW, World, attempt, balance, borrower, late_payment, received
 
 _names = count(1)
 
@@ -255,6 +256,60 @@ async def test_a_payment_puts_attempts_off_until_it_is_booked(world: World, name
     [stale, fresh] = await world.take(attempt(b, submission=2), attempt(b, submission=3, version=2))
     assert isinstance(stale, ContactDeferredV1)
     assert isinstance(fresh, ContactAllowedV1)
+
+
+@pytest.mark.parametrize("receipt_first", [True, False])
+async def test_a_payment_that_the_balance_does_not_show_revokes_and_puts_off_until_a_new_balance(
+    world: World, name: Callable[[], str], receipt_first: bool
+) -> None:
+    b = name()
+    await world.known(b)
+    [permit] = await world.take(attempt(b))
+    assert isinstance(permit, ContactAllowedV1)
+    told = [payment(b), late_payment(b)]
+    [revoked] = [each for fact in (told if receipt_first else told[::-1]) for each in await world.take(fact)]
+    assert isinstance(revoked, PermitRevokedV1)
+    assert (revoked.reason, revoked.attempt_ids) == ("payment", (f"{b}-A1",))
+    await world.take(not_made(b, f"{b}-A1", "revoked"))
+    [waits] = await world.take(attempt(b, f"{b}-A2"))
+    assert isinstance(waits, ContactDeferredV1)
+    assert waits.next_legal_instant == NOW + timedelta(hours=24)
+    assert "platform.payment" in [rule.rule_id for rule in waits.rules]
+    await world.take(balance(b, version=2, overdue=40_000))
+    [goes] = await world.take(attempt(b, f"{b}-A3", version=2))
+    assert isinstance(goes, ContactAllowedV1)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        ("newer balance first", [("balance", 2), ("late", 1)], 2),
+        ("newer balance last", [("late", 1), ("balance", 2)], 2),
+        ("posted a day ago", [("old", 1)], 1),
+        ("reversed", [("late", 1), ("reversed", 0)], 1),
+        ("reversed first", [("reversed", 0), ("late", 1)], 1),
+    ],
+    ids=lambda known: known[0],
+)
+async def test_a_payment_that_the_balance_shows_by_now_or_that_is_gone_puts_nothing_off(
+    world: World, name: Callable[[], str], known: tuple[str, list[tuple[str, int]], int]
+) -> None:
+    b, (_, facts, version) = name(), known
+    await world.known(b)
+    unposted = PaymentUnpostedV1(
+        borrower_id=b, loan_id=f"{b}-L1", payment_id="PAY1", currency="CNY", amount_minor=10_000, effective_at=NOW
+    )
+    for fact, of_version in facts:
+        match fact:
+            case "balance":
+                await world.take(balance(b, version=of_version))
+            case "reversed":
+                await world.take(unposted)
+            case _:
+                at = NOW if fact == "late" else NOW - timedelta(hours=24)
+                await world.take(late_payment(b, version=of_version, at=at))
+    [told] = await world.take(attempt(b, version=version))
+    assert isinstance(told, ContactAllowedV1)
 
 
 async def test_a_new_balance_revokes_what_would_say_an_old_amount_and_nothing_else(

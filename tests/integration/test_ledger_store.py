@@ -69,6 +69,18 @@ async def test_a_backdated_payment_takes_back_what_it_changes_and_posts_it_again
     assert flags[0].flags == "late"
 
 
+async def test_a_payment_with_a_value_time_before_the_newest_snapshot_says_that_the_balance_does_not_show_it(
+    bench: Bench,
+) -> None:
+    await bench.receive(overdue("o1", hours(-30)), overdue("o2", hours(-4)))
+    answers = await bench.receive(paid("P1", hours(-10), 300), paid("P2", hours(-1), 200))
+    posted = {p.payment_id: p for p in of_type(answers, contracts.PaymentPostedV1)}
+    [changed] = of_type(answers, contracts.BalanceChangedV1)
+    assert (posted["P1"].counted, posted["P1"].balance_version) == (False, changed.balance_version - 1)
+    assert (posted["P2"].counted, posted["P2"].balance_version) == (True, changed.balance_version)
+    assert {p.posted_at for p in posted.values()} == {bench.clock.now()}
+
+
 async def test_a_returned_payment_is_owed_again_and_its_date_is_back(bench: Bench) -> None:
     await bench.receive(overdue("o1", hours(-30)), paid("P1", hours(-20), 10_000))
     answers = await bench.receive(returned("P1", hours(-2)))

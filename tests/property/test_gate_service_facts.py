@@ -147,7 +147,15 @@ def message(side: str, said: Said) -> Message:
         case "reversal":
             return PaymentReversedV1(**money)
         case "posted":
-            return PaymentPostedV1(**booked, allocated=Amounts(), suspense_minor=5, posted_to="unknown_loan")
+            told: dict[str, Any] = {"posted_at": at, "balance_version": 1 + choice // 2 if choice % 3 else None}
+            return PaymentPostedV1(
+                **booked,
+                **told,
+                allocated=Amounts(),
+                suspense_minor=5,
+                posted_to="unknown_loan",
+                counted=choice < 4,
+            )
         case "unposted":
             return PaymentUnpostedV1(**booked)
         case "balance":
@@ -195,7 +203,8 @@ async def state(world: World, side: str) -> list[str]:
             rows.extend(f"{table} {text}" for text in found.scalars())
         locked = await world.store.lock_borrowers(connection, [side])
         rows.append(repr(locked[side]))
-        loaded = await world.store.load_facts(connection, [side], now=NOW, since=NOW - timedelta(days=60))
+        since, late_for = NOW - timedelta(days=60), timedelta(hours=6)
+        loaded = await world.store.load_facts(connection, [side], now=NOW, since=since, late_for=late_for)
         facts = loaded.get(side, EMPTY_FACTS)
         rows.extend(f"{name} {item!r}" for name in facts.__struct_fields__ for item in getattr(facts, name))
         await connection.rollback()

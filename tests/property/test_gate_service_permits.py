@@ -24,12 +24,13 @@ from shared.contracts import (
 from shared.contracts.types import Message
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import migrate
-from tests.gate_service_world import NOW, World, attempt, balance, borrower, received
+from tests.gate_service_world import NOW, World, attempt, balance, borrower, late_payment, received
 
 _borrowers = count(1)
 
 FORBIDDING: dict[str, frozenset[str]] = {
     "payment": frozenset({"sms", "voice"}),
+    "late_payment": frozenset({"sms", "voice"}),
     "closure": frozenset({"sms", "voice"}),
     "dispute": frozenset({"sms", "voice"}),
     "stop": frozenset({"sms", "voice"}),
@@ -57,6 +58,8 @@ def message(b: str, step: str) -> Message:
     match step:
         case "payment":
             return PaymentReceivedV1(borrower_id=b, loan_id=f"{b}-L1", payment_id="P", currency="CNY", amount_minor=1)
+        case "late_payment":
+            return late_payment(b)
         case "closure":
             return LoanClosedV1(borrower_id=b, loan_id=f"{b}-L1", reason="paid")
         case "dispute":

@@ -119,6 +119,33 @@ def test_a_payment_that_is_not_booked_yet_defers_what_it_may_pay() -> None:
     assert isinstance(decided(known=other), Allowed)
 
 
+def late(**changes: Any) -> Facts:
+    told = {"loan_id": "L1", "until": TUESDAY + timedelta(hours=2), "balance_version": 7, **changes}
+    return facts(unposted_payments=(UnpostedPayment(payment_id="p", **told),))
+
+
+@pytest.mark.parametrize("purpose", ["demand", "reminder"])
+@pytest.mark.parametrize("version", [7, 8, None])
+def test_a_payment_that_the_balance_does_not_show_defers_until_its_time_has_passed(
+    purpose: str, version: int | None
+) -> None:
+    known, asked = late(balance_version=version), attempt(purpose=purpose)
+    assert deferred(decided(known=known, asked=asked)) == ("platform.payment", TUESDAY + timedelta(hours=2))
+    last = decided(TUESDAY + timedelta(hours=2, seconds=-1), known=known, asked=asked)
+    assert deferred(last)[0] == "platform.payment"
+    assert isinstance(decided(TUESDAY + timedelta(hours=2), known=known, asked=asked), Allowed)
+
+
+def test_a_newer_balance_ends_the_wait_for_a_payment_that_the_balance_did_not_show() -> None:
+    assert isinstance(decided(known=late(balance_version=6)), Allowed)
+
+
+def test_a_payment_that_the_balance_does_not_show_defers_nothing_about_another_loan_and_no_reply() -> None:
+    assert isinstance(decided(known=late(loan_id="L2")), Allowed)
+    reply = attempt(purpose="reply", amounts=())
+    assert not any(ruling.rule_id == "platform.payment" for ruling in decided(known=late(), asked=reply).rules)
+
+
 @pytest.mark.parametrize(
     ("loan", "purpose", "verdict"),
     [

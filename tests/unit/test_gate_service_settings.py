@@ -31,6 +31,8 @@ def test_the_key_of_the_numbers_has_no_default() -> None:
         ("sms_margin_minutes", "-1"),
         ("facts_lag_seconds_max", "-1"),
         ("permit_overdue_minutes", "0"),
+        ("late_payment_hours", "-1"),
+        ("late_payment_hours", "721"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(name: str, value: str) -> None:

@@ -39,6 +39,7 @@ def build(platform: PlatformSettings, own: GateSettings) -> Service:
         evidence_of=evidence_of,
         providers=own.providers,
         history_days=own.history_days,
+        late_payment_hours=own.late_payment_hours,
     )
     gate = GateHandler(desk=desk, numbers=KeyedNumbers(own.secret), clock=service.clock, lag=service.facts_lag_seconds)
     router.subscribe(service, gate)

@@ -12,6 +12,7 @@ from compliance_gate.domain import Terms
 PREFIX: Final = "COMPLIANCE_GATE_"
 _KEY_BYTES_MIN: Final = 16
 _PERMIT_MINUTES_MAX: Final = 24 * 60
+_LATE_PAYMENT_HOURS_MAX: Final = 30 * 24
 _POLICY_LOOK_BACK_DAYS: Final = 31
 """The longest window that a shipped pack counts over."""
 
@@ -32,6 +33,8 @@ class GateSettings:
     """While facts are behind by more, everything is put off."""
     history_days: int = 60
     """How far back contacts are read; must cover every window that a pack counts over."""
+    late_payment_hours: int = 24
+    """How long a payment that was booked after a later-dated snapshot puts attempts off, if no new balance comes."""
     permit_overdue_minutes: int = 60
     """A permit that is over for longer and has no end raises `decorum_gate_permits_overdue`."""
     sms_provider: str = "sms-http"
@@ -49,6 +52,8 @@ class GateSettings:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} can't be negative")
+        if not 0 <= self.late_payment_hours <= _LATE_PAYMENT_HOURS_MAX:
+            raise ValueError(f"late_payment_hours must be from 0 to {_LATE_PAYMENT_HOURS_MAX}")
         if self.permit_overdue_minutes < 1:
             raise ValueError("permit_overdue_minutes must be at least 1")
 

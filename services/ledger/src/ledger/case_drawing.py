@@ -135,6 +135,8 @@ def _payment(detail: Detail) -> str:
         if detail["suspense_minor"]:
             parts.append(f"suspense {money(detail['suspense_minor'], detail['currency'])}")
         text += " → " + ", ".join(parts)
+        if not detail.get("counted", True):
+            text += ", not in the balance: a later snapshot restated it"
     return text
 
 

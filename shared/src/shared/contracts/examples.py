@@ -249,6 +249,8 @@ def _ledger_entries() -> tuple[Message, ...]:
             suspense_minor=0,
             posted_to="loan",
             effective_at=_AT,
+            posted_at=_AT,
+            balance_version=3,
         ),
         PaymentUnpostedV1(
             borrower_id=_BORROWER,

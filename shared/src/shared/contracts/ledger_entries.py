@@ -14,7 +14,10 @@ PostedTo = Literal["loan", "overpayment", "unknown_loan"]
 
 
 class PaymentPostedV1(Message, frozen=True, kw_only=True):
-    """A payment is in the book: what of it went where, in minor units; the parts sum to the amount."""
+    """A payment is in the book: what of it went where, in minor units; the parts sum to the amount.
+
+    `balance_version` is the loan's after the posting; None while the loan isn't known.
+    """
 
     loan_id: Identifier
     payment_id: Identifier
@@ -24,6 +27,11 @@ class PaymentPostedV1(Message, frozen=True, kw_only=True):
     suspense_minor: MinorUnits
     posted_to: PostedTo
     effective_at: Instant
+    counted: bool = True
+    """False: its value time is before the newest snapshot of the loan, so the present balance does not show it."""
+    posted_at: Instant | None = None
+    """The ledger's business clock when it was booked."""
+    balance_version: Annotated[int, Meta(ge=1)] | None = None
 
 
 class PaymentUnpostedV1(Message, frozen=True, kw_only=True):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from compliance_gate.adapters import tables
-from compliance_gate.adapters.merging import UNPOSTED
+from compliance_gate.adapters.merging import UNCOUNTED, UNPOSTED
 from compliance_gate.adapters.shared_numbers import COUNTS, STATE
 from compliance_gate.domain.facts import OptOut, PastContact, Stop
 from compliance_gate.ports.values import LoadedFacts, LockedBorrower, NumberFacts, Profile, Tx
@@ -62,8 +62,11 @@ SELECT b.borrower_id,
                                      'balance_version', balance_version,
                                      'closed', closed_in_book OR closed_by_lender) ORDER BY loan_id)::text FROM loan l
    WHERE l.borrower_id = b.borrower_id AND balance_version IS NOT NULL),
-  (SELECT json_agg(json_build_object('payment_id', payment_id, 'loan_id', loan_id) ORDER BY payment_id)::text
-   FROM payment p WHERE p.borrower_id = b.borrower_id AND {UNPOSTED})
+  (SELECT json_agg(json_build_object('payment_id', payment_id, 'loan_id', loan_id,
+                                     'until', CASE WHEN NOT ({UNPOSTED}) THEN uncounted_at + $4::interval END,
+                                     'balance_version', uncounted_version) ORDER BY payment_id)::text
+   FROM payment p WHERE p.borrower_id = b.borrower_id
+     AND ({UNPOSTED} OR ({UNCOUNTED} AND uncounted_at + $4::interval > $2)))
 FROM unnest($1::text[]) AS b(borrower_id)
 """
 _FIELDS: Final = (
@@ -151,10 +154,10 @@ class FactReads:
         )
 
     async def load_facts(
-        self, tx: Tx, borrower_ids: Collection[str], *, now: datetime, since: datetime
+        self, tx: Tx, borrower_ids: Collection[str], *, now: datetime, since: datetime, late_for: timedelta
     ) -> Mapping[str, LoadedFacts]:
-        """The facts of every borrower; contacts from `since` on."""
-        result = await tx.exec_driver_sql(_FACTS, (list(borrower_ids), now, since))
+        """The facts of every borrower; contacts from `since` on, payments not in the balance for `late_for`."""
+        result = await tx.exec_driver_sql(_FACTS, (list(borrower_ids), now, since, late_for))
         loaded = {}
         for row in result:
             borrower_id, *texts = tuple(row)

@@ -117,6 +117,7 @@ PAYMENT_MERGE: Final = Upsert(
     merge=(
         ("loan_id", "COALESCE(payment.loan_id, excluded.loan_id)"),
         *((mark, f"payment.{mark} OR excluded.{mark}") for mark in ("received", "reversed", "posted", "unposted")),
+        *((mark, f"GREATEST(payment.{mark}, excluded.{mark})") for mark in ("uncounted_at", "uncounted_version")),
     ),
 )
 
@@ -127,3 +128,6 @@ HOLDER_MERGE: Final = Upsert(
 
 UNPOSTED: Final = "received AND (NOT (posted OR unposted) OR (reversed AND NOT unposted))"
 """A payment, or its reversal, that is known of and isn't in the book yet."""
+
+UNCOUNTED: Final = "uncounted_at IS NOT NULL AND NOT (reversed OR unposted)"
+"""A payment that is in the book and, when it was booked, was not in the balance."""

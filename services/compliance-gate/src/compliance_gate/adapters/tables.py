@@ -130,6 +130,8 @@ payment = sa.Table(
     _flag("reversed"),
     _flag("posted"),
     _flag("unposted"),
+    _instant("uncounted_at", nullable=True),
+    sa.Column("uncounted_version", sa.Integer, nullable=True),
 )
 
 decision = sa.Table(

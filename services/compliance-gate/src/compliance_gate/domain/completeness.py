@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from compliance_gate.domain.facts import Attempt, Earlier, Facts, LoanFacts, Stop
+from compliance_gate.domain.facts import Attempt, Earlier, Facts, LoanFacts, Stop, UnpostedPayment
 from compliance_gate.domain.rules import Terms
 from compliance_gate.domain.verdicts import Found, Ruling
 
 PLATFORM_RULES: dict[str, tuple[str, str]] = {
     "platform.facts": ("a fact is missing or may be out of date", "事实缺失或可能已过时"),
     "platform.amounts": ("the amounts are not those of the current balance", "金额与最新余额不一致"),
-    "platform.payment": ("a payment is waiting to be booked", "有还款尚待入账"),
+    "platform.payment": (
+        "a payment is waiting to be booked, or is not in the balance yet",
+        "有还款尚待入账，或尚未计入余额",
+    ),
     "platform.due": ("nothing is due any more", "已无应还款项"),
     "platform.expiry": ("the attempt has expired", "本次联系已过期"),
     "platform.attempt": ("the attempt was sent before, or has an open permit", "本次联系已发出，或其许可尚未结束"),
@@ -80,12 +83,21 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
         found = (("closed", ",".join(closed)),)
         spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=_ask_again(terms, now)))
     for payment in facts.unposted_payments:
-        if payment.loan_id is None or payment.loan_id in attempt.loans:
+        if (payment.loan_id is None or payment.loan_id in attempt.loans) and _is_awaited(payment, facts, now):
             found = (("payment", payment.payment_id),)
-            spoken.append(
-                Ruling(rule_id="platform.payment", result="deferred", facts=found, until=_ask_again(terms, now))
-            )
+            until = payment.until or _ask_again(terms, now)
+            spoken.append(Ruling(rule_id="platform.payment", result="deferred", facts=found, until=until))
     return spoken
+
+
+def _is_awaited(payment: UnpostedPayment, facts: Facts, now: datetime) -> bool:
+    """A booked payment is awaited until the loan's balance is a newer one, or until its time has passed."""
+    if payment.until is None:
+        return True
+    loan = _loan(facts, payment.loan_id) if payment.loan_id is not None else None
+    version = payment.balance_version
+    newer = loan is not None and version is not None and loan.balance_version > version
+    return now < payment.until and not newer
 
 
 def judge_expiry(attempt: Attempt, now: datetime) -> Ruling | None:

@@ -185,10 +185,16 @@ class LoanFacts(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UnpostedPayment(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """A payment that is known of and not booked yet; without a loan it may be for any of them."""
+    """A payment that the balance doesn't show: it isn't booked yet, or was booked when a later snapshot was.
+
+    Without a loan it may be for any of them. A booked one has `until`, and counts no longer than that, nor once the
+    loan's balance has a higher version than `balance_version`, the one at its booking.
+    """
 
     payment_id: str
     loan_id: str | None = None
+    until: datetime | None = None
+    balance_version: int | None = None
 
 
 class Stop(Part, frozen=True, kw_only=True, omit_defaults=True):

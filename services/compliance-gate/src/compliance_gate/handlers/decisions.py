@@ -48,13 +48,17 @@ Submission = Received[AttemptSubmittedV1]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What decisions are made with. `providers` tells which provider carries a channel."""
+    """What decisions are made with. `providers` tells which provider carries a channel.
+
+    `late_payment_hours`: how long a payment that the balance does not show puts attempts off.
+    """
 
     store: GateStore
     policies: Policies
     evidence_of: EvidenceMaker
     providers: Mapping[str, str]
     history_days: int
+    late_payment_hours: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,7 +126,8 @@ async def _board(
     """Everything that the decisions of a batch need, in a constant number of queries."""
     store, since = desk.store, now - timedelta(days=desk.history_days)
     borrower_ids = list(dict.fromkeys(record.borrower_id for record in records))
-    loaded = await store.load_facts(tx, borrower_ids, now=now, since=since)
+    late_for = timedelta(hours=desk.late_payment_hours)
+    loaded = await store.load_facts(tx, borrower_ids, now=now, since=since, late_for=late_for)
     points = (usable_point(record.message, profiles[record.borrower_id]) for record in records)
     number_keys = list(dict.fromkeys(point.number_key for point in points if point is not None))
     asked = {(r.borrower_id, r.message.approval.decision_id) for r in records if r.message.approval is not None}

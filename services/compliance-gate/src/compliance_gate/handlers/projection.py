@@ -175,7 +175,7 @@ def _loan_closed(rows: FactRows, record: Received[LoanClosedV1], _: Numbers) -> 
     rows.closures.append((record.borrower_id, record.message.loan_id))
 
 
-def _payment(rows: FactRows, record: Received[Any], mark: str) -> None:
+def _payment(rows: FactRows, record: Received[Any], mark: str, **uncounted: Any) -> None:
     marks = dict.fromkeys(("received", "reversed", "posted", "unposted"), False)
     message = record.message
     rows.payments.append(
@@ -185,8 +185,20 @@ def _payment(rows: FactRows, record: Received[Any], mark: str) -> None:
             "loan_id": message.loan_id,
             **marks,
             mark: True,
+            "uncounted_at": None,
+            "uncounted_version": None,
+            **uncounted,
         }
     )
+
+
+def _payment_posted(rows: FactRows, record: Received[PaymentPostedV1], _: Numbers) -> None:
+    message = record.message
+    if message.counted:
+        _payment(rows, record, "posted")
+        return
+    at, version = message.posted_at or record.ce_time, message.balance_version
+    _payment(rows, record, "posted", uncounted_at=at, uncounted_version=version)
 
 
 def _balance_changed(rows: FactRows, record: Received[BalanceChangedV1], _: Numbers) -> None:
@@ -289,7 +301,7 @@ _PROJECTIONS: Final[dict[type[Message], Projection]] = {
     LoanClosedV1: _loan_closed,
     PaymentReceivedV1: lambda rows, record, _: _payment(rows, record, "received"),
     PaymentReversedV1: lambda rows, record, _: _payment(rows, record, "reversed"),
-    PaymentPostedV1: lambda rows, record, _: _payment(rows, record, "posted"),
+    PaymentPostedV1: _payment_posted,
     PaymentUnpostedV1: lambda rows, record, _: _payment(rows, record, "unposted"),
     BalanceChangedV1: _balance_changed,
     ReplyReceivedV1: reply_received,

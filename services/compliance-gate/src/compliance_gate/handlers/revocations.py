@@ -20,6 +20,7 @@ from shared.contracts import (
     ConsentChangedV1,
     ExternalContactMadeV1,
     LoanClosedV1,
+    PaymentPostedV1,
     PaymentReceivedV1,
     PaymentReversedV1,
     PermitRevokedV1,
@@ -140,6 +141,20 @@ def _payment(record: Received[Any], around: Surroundings) -> Iterable[Trigger]:
         yield _trigger(record, "payment")
 
 
+def _payment_posted(record: Received[PaymentPostedV1], _: Surroundings) -> Iterable[Trigger]:
+    """No new balance follows a payment that the balance doesn't show, and its receipt may be read only now."""
+    message = record.message
+    if message.counted:
+        return
+    yield Trigger(
+        borrower_id=record.borrower_id,
+        reason="payment",
+        scope=RevocationScope(loans=(message.loan_id,)),
+        cause=record,
+        below_version=None if message.balance_version is None else message.balance_version + 1,
+    )
+
+
 def _balance(record: Received[BalanceChangedV1], _: Surroundings) -> Iterable[Trigger]:
     message = record.message
     yield Trigger(
@@ -246,6 +261,7 @@ def _trigger(record: Received[Any], reason: RevocationReason, scope: RevocationS
 _TRIGGERS: Final[dict[type[Message], Callable[[Received[Any], Surroundings], Iterable[Trigger]]]] = {
     PaymentReceivedV1: _payment,
     PaymentReversedV1: _payment,
+    PaymentPostedV1: _payment_posted,
     BalanceChangedV1: _balance,
     LoanClosedV1: _closure,
     RestrictionChangedV1: _restriction,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from compliance_gate.domain.facts import (
@@ -61,9 +61,9 @@ class GateStore(Protocol):
         ...
 
     async def load_facts(
-        self, tx: Tx, borrower_ids: Collection[str], *, now: datetime, since: datetime
+        self, tx: Tx, borrower_ids: Collection[str], *, now: datetime, since: datetime, late_for: timedelta
     ) -> Mapping[str, LoadedFacts]:
-        """The facts of every borrower; contacts from `since` on."""
+        """The facts of every borrower; contacts from `since` on, payments not in the balance for `late_for`."""
         ...
 
     async def load_numbers(

@@ -152,7 +152,10 @@ def post(account: LoanAccount, event: BookEvent) -> tuple[LoanAccount, Posting]:
         event=event,
         as_of=last_key[0],
         transactions=tuple(corrections.written),
-        payments_posted=tuple(_posted(account, *payment) for payment in corrections.posted),
+        payments_posted=tuple(
+            _posted(after, *payment, counted=payment[0] is not event or _is_counted(suffix, steps))
+            for payment in corrections.posted
+        ),
         payments_unposted=tuple(_unposted(account, *payment) for payment in corrections.unposted),
         balance=_balance(after, "repost" if late else _cause(event.message)) if changed else None,
         flags=_flags(event, late, before, steps[0].book),
@@ -221,7 +224,24 @@ def _repeat_doubled(corrections: _Corrections, step: Step) -> None:
             corrections.unposted.append((event, message.payment_id, booked))
 
 
-def _posted(account: LoanAccount, event: BookEvent, payment_id: str, booked: BookedPayment) -> PaymentPostedV1:
+def _is_counted(suffix: Sequence[BookEvent], steps: Sequence[Step]) -> bool:
+    """False where `suffix` begins with a payment on a loan that a later snapshot restates: it couldn't know of it.
+
+    What waits in suspense, or was paid on a closed loan, asks nothing less of anybody. A payment that is posted again,
+    because of another event or under a second id, isn't news.
+    """
+    message, step, book = suffix[0].message, steps[0], steps[-1].book
+    if not isinstance(message, PaymentReceivedV1) or not step.entries or book.closed:
+        return True
+    booked = step.book.payments[message.payment_id]
+    if booked.posted_to == "overpayment" or booked.currency != book.currency:
+        return True
+    return not any(isinstance(later.message, (LoanRegisteredV1, LoanOverdueV1)) for later in suffix[1:])
+
+
+def _posted(
+    account: LoanAccount, event: BookEvent, payment_id: str, booked: BookedPayment, *, counted: bool
+) -> PaymentPostedV1:
     return PaymentPostedV1(
         borrower_id=account.borrower_id,
         loan_id=account.loan_id,
@@ -232,6 +252,8 @@ def _posted(account: LoanAccount, event: BookEvent, payment_id: str, booked: Boo
         suspense_minor=booked.suspense_minor,
         posted_to=booked.posted_to,
         effective_at=event.at,
+        counted=counted,
+        balance_version=account.balance_version or None,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import metrics
@@ -35,7 +37,8 @@ async def post_loan_events(tx: AsyncConnection, batch: Sequence[BookRecord], *, 
     looking_back = await _looking_back(tx, accounts, events, desk=desk)
     accounts |= await store.with_histories(tx, [accounts[loan] for loan in sorted(looking_back)])
     posted = _post_in_order(accounts, batch, events)
-    messages = [message for record, posting in posted for message in _entries(record, posting, desk=desk)]
+    now = desk.clock.now()
+    messages = [message for record, posting in posted for message in _entries(record, posting, desk=desk, now=now)]
     await store.keep_accounts(tx, list(accounts.values()))
     await store.add_transactions(
         tx, [(_loan(record.message), one) for record, posting in posted for one in posting.transactions]
@@ -89,11 +92,12 @@ def _speaks_of_other_currency(event: BookEvent, account: LoanAccount) -> bool:
     return account.book.currency not in (None, event.message.currency)
 
 
-def _entries(record: BookRecord, posting: Posting, *, desk: Desk) -> list[Outgoing]:
+def _entries(record: BookRecord, posting: Posting, *, desk: Desk, now: datetime) -> list[Outgoing]:
     identity = (record.borrower_id, record.ce_source, record.ce_id)
     messages: list[tuple[Message, str]] = []
     for posted in posting.payments_posted:
-        messages.append((posted, derive("payment-posted", *identity, posted.payment_id)))
+        told = msgspec.structs.replace(posted, posted_at=now)
+        messages.append((told, derive("payment-posted", *identity, posted.payment_id)))
     for unposted in posting.payments_unposted:
         messages.append((unposted, derive("payment-unposted", *identity, unposted.payment_id)))
     if posting.balance is not None:
