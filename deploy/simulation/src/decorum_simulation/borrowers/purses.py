@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decorum_simulation.agenda import Agenda
 from decorum_simulation.draws import chance, integer
 from decorum_simulation.lender.core import LenderCore
+from decorum_simulation.lender.events import PaymentMade
 from decorum_simulation.lender.loans import Loan
 from shared.ids import derive
 
@@ -58,5 +59,14 @@ class Purses:
         """The borrower gave a loan number that doesn't exist: the money arrives, and pays nothing."""
         wrong_id = f"{loan.borrower_id}-X{integer(1, 9, self.seed, key, 'typo')}"
         payment_id = derive("payment", loan.borrower_id, wrong_id, now.isoformat(), key)
-        self.core.receive(payment_id, loan.borrower_id, wrong_id, amount_minor, loan.currency, now)
+        self.core.receive(
+            PaymentMade(
+                at=now,
+                payment_id=payment_id,
+                borrower_id=loan.borrower_id,
+                loan_id=wrong_id,
+                amount_minor=amount_minor,
+                currency=loan.currency,
+            )
+        )
         return amount_minor

@@ -13,8 +13,8 @@ from decorum_simulation.demo.participants import Participant
 from decorum_simulation.virtual_world import Plan
 
 CARRIER: Final = "carrier"
-PARTITIONS: Final = 2
-"""Enough for one replica of each service; every partition costs each poll a little."""
+PARTITIONS: Final = 1
+"""One replica of each service reads all: fewer partitions mean fewer and larger batches."""
 
 
 class Cluster:

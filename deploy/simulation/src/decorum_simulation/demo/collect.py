@@ -11,6 +11,7 @@ from typing import Any
 from decorum_simulation.carrier.exchange import Inbound
 from decorum_simulation.demo.driver import Driver
 from decorum_simulation.demo.files import instant, sort_journal, write_json, write_lines
+from decorum_simulation.demo.options import OVERLAY, PACKS
 from decorum_simulation.demo.topics import read_events
 from decorum_simulation.virtual_world import VirtualWorld
 
@@ -18,7 +19,7 @@ INSTANTS = frozenset({"at", "permit_expires_at", "next_legal_instant"})
 
 
 async def collect(
-    folder: Path, *, driver: Driver, bootstrap_servers: str, decisions: AsyncIterator[Any], postings: AsyncIterator[Any]
+    folder: Path, driver: Driver, *, servers: str, decisions: AsyncIterator[Any], postings: AsyncIterator[Any]
 ) -> None:
     """Write every file of the run but `run.json` and the report."""
     world = driver.world
@@ -27,7 +28,7 @@ async def collect(
     _write_payments(folder, world, driver.payments_known_at)
     _write_inbound(folder, await driver.inbound())
     sort_journal(folder / "carrier.jsonl")
-    write_lines(folder / "events.jsonl", [row async for row in read_events(bootstrap_servers)])
+    write_lines(folder / "events.jsonl", [row async for row in read_events(servers)])
     lines = [_with_instants(row) async for row in decisions]
     write_lines(
         folder / "decisions.jsonl", [((row["at"], row["decision_id"], row["attempt_id"]), row) for row in lines]
@@ -44,18 +45,16 @@ def _with_instants(row: dict[str, Any]) -> dict[str, Any]:
     return {name: instant(value) if name in INSTANTS and value is not None else value for name, value in row.items()}
 
 
-def write_run(
-    folder: Path, *, seed: int, start: datetime, end: datetime, packs: tuple[str, ...], overlay: str, borrowers: int,
-    wall_seconds: float,
-) -> None:  # fmt: skip
+def write_run(folder: Path, world: VirtualWorld, wall_seconds: float) -> None:
     """The run's own description."""
+    plan = world.plan
     run = {
-        "seed": seed,
-        "virtual_start": start,
-        "virtual_end": end,
-        "packs": list(packs),
-        "overlay": overlay,
-        "borrowers": borrowers,
+        "seed": plan.seed,
+        "virtual_start": plan.start,
+        "virtual_end": plan.end,
+        "packs": list(PACKS),
+        "overlay": OVERLAY,
+        "borrowers": len(world.core.people),
         "wall_seconds": round(wall_seconds, 1),
     }
     write_json(folder / "run.json", run)

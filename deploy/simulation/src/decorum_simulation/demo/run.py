@@ -17,7 +17,7 @@ from decorum_simulation.audit.run import AuditResult, audit
 from decorum_simulation.demo.cluster import CARRIER, Cluster
 from decorum_simulation.demo.collect import collect, write_run
 from decorum_simulation.demo.driver import SCHEDULER, Driver
-from decorum_simulation.demo.options import OVERLAY, PACKS, DemoOptions
+from decorum_simulation.demo.options import DemoOptions
 from decorum_simulation.demo.participants import Ensemble
 from decorum_simulation.demo.topics import count_dead_letters
 from decorum_simulation.report.page import write_report
@@ -102,17 +102,7 @@ async def _live(
         await publisher.stop()
         ensemble.close()
     lived = time.monotonic() - began
-    plan = world.plan
-    write_run(
-        options.out,
-        seed=plan.seed,
-        start=plan.start,
-        end=plan.end,
-        packs=PACKS,
-        overlay=OVERLAY,
-        borrowers=len(world.core.people),
-        wall_seconds=lived,
-    )
+    write_run(options.out, world, lived)
     return driver.ticks, await count_dead_letters(servers), lived
 
 
@@ -124,8 +114,8 @@ async def _collect(out: Path, driver: Driver, cluster: Cluster) -> None:
     try:
         await collect(
             out,
-            driver=driver,
-            bootstrap_servers=cluster.platform.kafka_bootstrap_servers,
+            driver,
+            servers=cluster.platform.kafka_bootstrap_servers,
             decisions=decisions(gate),
             postings=postings(ledger),
         )

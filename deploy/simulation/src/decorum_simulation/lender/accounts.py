@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from decorum_simulation.borrowers.personas import Persona
 from decorum_simulation.draws import integer, weighted
 from decorum_simulation.lender.core import LenderCore
-from decorum_simulation.lender.events import servicing
+from decorum_simulation.lender.events import PaymentMade, servicing
 from decorum_simulation.lender.loans import Instalment, Loan
 from decorum_simulation.lender.people import SHANGHAI, Person, chinese_person
 from decorum_simulation.lender.portfolio import Account
@@ -177,7 +177,16 @@ def publish_history(replay: Replay, core: LenderCore, *, seed: int, start: datet
             core.events.append(servicing(statement, cut_at, loan.loan_id))
         pays_at, amount = _payment_instant(person, first, -months_back, seed), card.payments_minor[months_back]
         if amount and pays_at <= start:
-            core.receive(_payment_id(person, pays_at), person.borrower_id, loan.loan_id, amount, "CNY", pays_at)
+            core.receive(
+                PaymentMade(
+                    at=pays_at,
+                    payment_id=_payment_id(person, pays_at),
+                    borrower_id=person.borrower_id,
+                    loan_id=loan.loan_id,
+                    amount_minor=amount,
+                    currency="CNY",
+                )
+            )
         if months_back:
             _publish_past_overdue(replay, core, months_back, first, paid=amount if pays_at.day <= DUE_DAY else 0)
 

@@ -137,7 +137,16 @@ class LenderCore:
         payment_id = derive("payment", loan.borrower_id, loan.loan_id, value_at.isoformat(), cause)
         today = self.today(loan, now)
         loan.pay(payment_id, amount_minor, today)
-        self.receive(payment_id, loan.borrower_id, loan.loan_id, amount_minor, loan.currency, value_at)
+        self.receive(
+            PaymentMade(
+                at=value_at,
+                payment_id=payment_id,
+                borrower_id=loan.borrower_id,
+                loan_id=loan.loan_id,
+                amount_minor=amount_minor,
+                currency=loan.currency,
+            )
+        )
         self._touched.add(loan.loan_id)
         if loan.outstanding(today).total_minor == 0:
             self.close(loan, now, "paid")
@@ -148,28 +157,17 @@ class LenderCore:
         self._state_if_new(loan, today)
         return payment_id
 
-    def receive(
-        self, payment_id: str, borrower_id: str, loan_id: str, amount_minor: int, currency: str, value_at: datetime
-    ) -> None:
+    def receive(self, made: PaymentMade) -> None:
         """Publish a payment, also one for a loan that isn't in the books."""
         message = PaymentReceivedV1(
-            borrower_id=borrower_id,
-            loan_id=loan_id,
-            payment_id=payment_id,
-            currency=currency,
-            amount_minor=amount_minor,
+            borrower_id=made.borrower_id,
+            loan_id=made.loan_id,
+            payment_id=made.payment_id,
+            currency=made.currency,
+            amount_minor=made.amount_minor,
         )
-        self.events.append(payment(message, value_at, payment_id))
-        self.payments.append(
-            PaymentMade(
-                at=value_at,
-                payment_id=payment_id,
-                borrower_id=borrower_id,
-                loan_id=loan_id,
-                amount_minor=amount_minor,
-                currency=currency,
-            )
-        )
+        self.events.append(payment(message, made.at, made.payment_id))
+        self.payments.append(made)
 
     def reverse(self, loan: Loan, payment_id: str, now: datetime, reason: str) -> None:
         """A payment did not hold: what it had paid is owed again."""

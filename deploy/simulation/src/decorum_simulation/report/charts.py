@@ -14,6 +14,8 @@ from decorum_simulation.report.svg import drawing, line, path, rect, text
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HALF: Final = 500.0
 WIDE: Final = 1_060.0
+Frame = tuple[float, float, float, float]
+"""Left, right, bottom and height of a chart's inside."""
 
 
 def funnel(figures: Figures) -> str:
@@ -31,8 +33,8 @@ def funnel(figures: Figures) -> str:
     for index, (name, count) in enumerate(steps):
         y, width = index * row, long * count / whole
         parts.append(text(left - 12, y + 21, name, anchor="end"))
-        parts.append(rect(left, y + 4, long, 26, class_="track"))
-        parts.append(rect(left, y + 4, max(width, 2), 26, class_=f"step step{index}", title=f"{name}: {count:,}"))
+        parts.append(rect((left, y + 4, long, 26), class_="track"))
+        parts.append(rect((left, y + 4, max(width, 2), 26), class_=f"step step{index}", title=f"{name}: {count:,}"))
         parts.append(text(HALF, y + 21, f"{count:,}  ·  {count / whole:.0%}", class_="value", anchor="end"))
     return drawing(HALF, row * len(steps), parts, label="funnel from planned attempts to payments")
 
@@ -50,15 +52,15 @@ def heat_map(figures: Figures, country: Country) -> str:
         for hour in range(24):
             x, n = left + hour * cell, counts.get((day, hour), 0)
             legal = first <= time(hour) < end
-            parts.append(rect(x + 1, y + 1, cell - 2, cell - 2, class_="cell" if legal else "forbidden"))
+            parts.append(rect((x + 1, y + 1, cell - 2, cell - 2), class_="cell" if legal else "forbidden"))
             if n:
                 title = f"{WEEKDAYS[day]} {hour}:00-{hour + 1}:00: {n:,} contacts"
                 shade = 0.18 + 0.82 * n / most
-                parts.append(rect(x + 1, y + 1, cell - 2, cell - 2, class_="heat", title=title, opacity=shade))
+                parts.append(rect((x + 1, y + 1, cell - 2, cell - 2), class_="heat", title=title, opacity=shade))
     for days, (opens, closes) in ((range(5), WORKDAY), (range(5, 7), WEEKEND)):
         x, y = left + opens.hour * cell, top + days[0] * cell
         width, height = (closes.hour - opens.hour) * cell, len(days) * cell
-        parts.append(rect(x, y, width, height, class_="frame", rounding=4))
+        parts.append(rect((x, y, width, height), class_="frame", rounding=4))
     return drawing(HALF, top + 7 * cell + 4, parts, label=f"contacts by weekday and hour, {country}")
 
 
@@ -67,13 +69,13 @@ def contacts_by_day(figures: Figures) -> str:
     dates, height, left, bottom = figures.dates(), 192.0, 46.0, 160.0
     step = (WIDE - left) / max(len(dates), 1)
     most = _round_scale(max((sum(figures.days[(d, c)] for c in ("sms", "voice")) for d in dates), default=0) or 1)
-    parts = _grid(left, bottom, 140, most, WIDE)
+    parts = _grid((left, WIDE, bottom, 140), most)
     for index, day in enumerate(dates):
         x, kind = left + index * step, _chinese_kind(day)
         if kind == "holiday":
-            parts.append(rect(x, 12, step, bottom - 12, class_="holiday", title=f"{day}: public holiday", rounding=0))
+            parts.append(rect((x, 12, step, bottom - 12), class_="holiday", title=f"{day}: public holiday", rounding=0))
         elif kind == "make-up":
-            parts.append(rect(x, 12, step, bottom - 12, class_="makeup", title=f"{day}: make-up workday", rounding=0))
+            parts.append(rect((x, 12, step, bottom - 12), class_="makeup", title=f"{day}: make-up workday", rounding=0))
         y = bottom
         for channel in ("sms", "voice"):
             n = figures.days[(day, channel)]
@@ -81,7 +83,7 @@ def contacts_by_day(figures: Figures) -> str:
             y -= tall
             if n:
                 title = f"{day} ({WEEKDAYS[day.weekday()]}): {n:,} {'texts' if channel == 'sms' else 'calls'}"
-                parts.append(rect(x + step * 0.15, y, step * 0.7, tall, class_=channel, title=title))
+                parts.append(rect((x + step * 0.15, y, step * 0.7, tall), class_=channel, title=title))
         if len(dates) <= 40 or index % 3 == 0:
             weekend = "tick weekend" if day.weekday() >= 5 else "tick"
             parts.append(text(x + step / 2, bottom + 16, f"{day.day}", class_=weekend, anchor="middle"))
@@ -111,7 +113,9 @@ def refusals(figures: Figures, shown_max: int = 12) -> str:
         for name, counted in (("deferred", figures.deferred_by_rule), ("denied", figures.denied_by_rule)):
             width = long * counted[rule] / most
             if width:
-                parts.append(rect(x, y + 4, max(width, 1.5), 16, class_=name, title=f"{name} {counted[rule]:,} times"))
+                parts.append(
+                    rect((x, y + 4, max(width, 1.5), 16), class_=name, title=f"{name} {counted[rule]:,} times")
+                )
                 x += max(width, 1.5) + 1
         parts.append(text(x + 7, y + 16, f"{total:,}", class_="value"))
     return drawing(HALF, row * len(rules), parts, label="refusals by rule")
@@ -131,7 +135,7 @@ def recovery(figures: Figures, currency: str) -> str:
     def point(index: int, amount: int) -> tuple[float, float]:
         return left + index * step, bottom - tall * amount / most
 
-    parts = _grid(left, bottom, tall, most, HALF, currency)
+    parts = _grid((left, HALF, bottom, tall), most, currency)
     parts.append(path([point(i, a) for i, a in enumerate(cumulated)], class_="area", closed_at=bottom))
     parts.append(path([point(i, a) for i, a in enumerate(cumulated)], class_="curve"))
     parts.append(path([point(i, overdue.get(day, 0)) for i, day in enumerate(dates)], class_="overdue"))
@@ -141,13 +145,14 @@ def recovery(figures: Figures, currency: str) -> str:
             f"{day}: {money_text(cumulated[index], currency)} received so far, "
             f"{money_text(overdue.get(day, 0), currency)} overdue"
         )
-        parts.append(rect(x - step / 2, 10, step, bottom - 10, class_="hover", title=title))
+        parts.append(rect((x - step / 2, 10, step, bottom - 10), class_="hover", title=title))
         if index % max(len(dates) // 6, 1) == 0:
             parts.append(text(x, bottom + 18, f"{day:%d %b}", class_="tick", anchor="middle"))
     return drawing(HALF, bottom + 28, parts, label=f"recovery in {currency}")
 
 
-def _grid(left: float, bottom: float, tall: float, most: float, right: float, currency: str | None = None) -> list[str]:
+def _grid(frame: Frame, most: float, currency: str | None = None) -> list[str]:
+    left, right, bottom, tall = frame
     parts = []
     for part in range(5):
         y, amount = bottom - tall * part / 4, most * part / 4

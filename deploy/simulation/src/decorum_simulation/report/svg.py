@@ -20,11 +20,13 @@ def _value(value: str | float) -> str:
     return escape(value, quote=True) if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def rect(
-    x: float, y: float, width: float, height: float, *, class_: str, title: str = "", rounding: float = 2,
-    opacity: float | None = None,
-) -> str:  # fmt: skip
+Box = tuple[float, float, float, float]
+"""Left, top, width, height."""
+
+
+def rect(box: Box, *, class_: str, title: str = "", rounding: float = 2, opacity: float | None = None) -> str:
     """A rectangle with a tooltip."""
+    x, y, width, height = box
     return tag(
         "rect",
         tag("title", escape(title)) if title else "",
