@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from decorum_local import LocalPlatform
 from decorum_local.platform import SERVICE_DATABASES
@@ -15,6 +16,16 @@ from decorum_local.platform import SERVICE_DATABASES
 VAR = Path(__file__).parents[1] / "var" / "test"
 
 _numbers = count(1)
+
+# Speed is measured by the benchmark, not by tests: a loaded machine must not fail one. Where CI is set, the examples are
+# the same in each run; elsewhere every run looks at new ones.
+settings.register_profile(
+    "decorum",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("decorum")
 
 
 @pytest.fixture(scope="session")
