@@ -17,7 +17,7 @@ VAR = Path(__file__).parents[1] / "var" / "test"
 
 _numbers = count(1)
 
-# Speed is measured by the benchmark, not by tests: a loaded machine must not fail one. Where CI is set, the examples are
+# Speed is measured by the benchmark, not by tests: a loaded machine must not fail one. Where CI is set, examples are
 # the same in each run; elsewhere every run looks at new ones.
 settings.register_profile(
     "decorum",
