@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from decorum_local import LocalPlatform
-from tests.toy_service import ToyWorld, fresh_name
+from tests.toy_world import ToyWorld, fresh_name
 
 
 @pytest.fixture(scope="session")

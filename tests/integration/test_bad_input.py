@@ -10,7 +10,7 @@ from decorum_local import LocalPlatform
 from shared.contracts.examples import AT
 from shared.contracts.registry import LOAN_EVENTS
 from shared.kafka.records import WireMessage
-from tests.toy_service import DeadLetterSeen, ToyWorld, changed, fresh_name, payment
+from tests.toy_world import DeadLetterSeen, ToyWorld, changed, fresh_name, payment
 from tests.unit.record_cases import Record, at, record, with_body, with_header
 
 CASES: dict[str, tuple[str, Record]] = {

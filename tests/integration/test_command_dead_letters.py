@@ -14,7 +14,8 @@ from shared.contracts import BorrowerUpdatedV1, DeadLetterAccessedV1
 from shared.contracts.examples import AT
 from shared.contracts.registry import OPERATOR_ACTIONS
 from shared.kafka.records import Outgoing, WireMessage, decode, encode
-from tests.toy_service import ToyWorld, changed, example_of, payment, until
+from tests.toy_service import until
+from tests.toy_world import ToyWorld, changed, example_of, payment
 
 NAME, NUMBER = "王小明", "13912345678"
 GROUPS = ("ledger", "notifier")

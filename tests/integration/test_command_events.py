@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.registry import LOAN_EVENTS
-from tests.toy_service import ToyWorld
+from tests.toy_world import ToyWorld
 from tests.unit.record_cases import BAD, SECRET, Record, structured
 
 STRUCTURED_CASES = [case for case in BAD if case.startswith("structured")]

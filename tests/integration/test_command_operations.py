@@ -14,7 +14,7 @@ from shared.contracts.examples import AT
 from shared.contracts.registry import OPERATOR_ACTIONS
 from shared.contracts.types import Message
 from shared.kafka.records import decode
-from tests.toy_service import ToyWorld
+from tests.toy_world import ToyWorld
 
 
 async def actions(world: ToyWorld) -> list[Message]:

@@ -7,7 +7,7 @@ from shared.contracts import LoanClosedV1
 from shared.contracts.examples import AT
 from shared.contracts.registry import LOAN_EVENTS
 from shared.kafka.records import Outgoing, WireMessage, encode
-from tests.toy_service import ToyWorld, changed, example_of, payment
+from tests.toy_world import ToyWorld, changed, example_of, payment
 
 
 async def test_records_are_applied_once_and_answered(world: ToyWorld) -> None:

@@ -9,7 +9,8 @@ from shared.contracts.examples import AT
 from shared.contracts.registry import ATTEMPTS, LOAN_EVENTS
 from shared.kafka.fuse import FUSE_RECORDS
 from shared.kafka.records import Outgoing, WireMessage, encode
-from tests.toy_service import Replica, ToyWorld, changed, example_of, payment, until
+from tests.toy_service import Replica, until
+from tests.toy_world import ToyWorld, changed, example_of, payment
 
 
 def attempt(number: int) -> WireMessage:

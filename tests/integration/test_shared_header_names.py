@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from shared.kafka.records import WireMessage
-from tests.toy_service import ToyWorld, payment
+from tests.toy_world import ToyWorld, payment
 
 BAD_NAME = b"branch-\xff\xfe"
 

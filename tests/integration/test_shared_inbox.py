@@ -10,7 +10,7 @@ from shared.contracts.examples import AT
 from shared.errors import Transient
 from shared.kafka.records import Received, WireMessage, decode
 from shared.postgres import inbox, platform_tables
-from tests.toy_service import payment
+from tests.toy_world import payment
 from tests.unit.record_cases import Record
 
 ONE_STATEMENT, COPIED = inbox.COPY_ROWS_MIN - 1, inbox.COPY_ROWS_MIN

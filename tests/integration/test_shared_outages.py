@@ -4,7 +4,8 @@ import asyncio
 
 from decorum_local import LocalPlatform
 from shared.kafka.records import WireMessage
-from tests.toy_service import Replica, ToyWorld, payment, until
+from tests.toy_service import Replica, until
+from tests.toy_world import ToyWorld, payment
 
 PAYMENTS = 3_000
 BORROWERS = 20

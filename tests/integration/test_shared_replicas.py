@@ -19,7 +19,8 @@ from shared.kafka.records import Outgoing, WireMessage
 from shared.kafka.subscription import Subscription
 from shared.postgres.engine import create_engine
 from shared.postgres.outbox import Outbox
-from tests.toy_service import ToyWorld, add_payments, payment
+from tests.toy_service import add_payments
+from tests.toy_world import ToyWorld, payment
 
 ROOT = Path(__file__).parents[2]
 BORROWERS = 20

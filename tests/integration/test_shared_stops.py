@@ -8,7 +8,8 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from shared.contracts.registry import LOAN_EVENTS
 from shared.kafka.fuse import FUSE_RECORDS
-from tests.toy_service import Replica, ToyWorld, changed, payment, until
+from tests.toy_service import Replica, until
+from tests.toy_world import ToyWorld, changed, payment
 
 NOT_JSON = b"<payment/>"
 
