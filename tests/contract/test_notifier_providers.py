@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
-from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
+from notifier.adapters.http_providers import (
+    KEEP_ALIVE_SECONDS,
+    HttpProvider,
+    HttpSmsProvider,
+    HttpVoiceProvider,
+    ProviderSettings,
+)
 from notifier.ports import Answer, Provider, SendRequest
 from notifier.testing.carrier import HttpCarrier
 from notifier.testing.fakes import FakeProvider
@@ -123,3 +130,32 @@ async def test_a_redirect_is_not_followed() -> None:
         assert (await provider.send(asking("A1"))).kind == "uncertain"
         assert carrier.times_asked == {"A1": 1}
         await provider.stop()
+
+
+async def test_a_connection_that_idled_is_not_used_again_lest_the_server_be_closing_it() -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        try:
+            while await reader.readuntil(b"}"):
+                writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}")
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    settings = ProviderSettings(
+        name="http", url=f"http://{host}:{port}", key="key", sender="s", timeout_seconds=5, connections_max=4
+    )
+    provider = HttpSmsProvider(settings)
+    await provider.start()
+    seen = []
+    for attempt_id, pause_seconds in (("A1", 0.0), ("A2", 0.0), ("A3", KEEP_ALIVE_SECONDS + 0.1)):
+        await asyncio.sleep(pause_seconds)
+        assert (await provider.send(asking(attempt_id))).kind == "accepted"
+        seen.append(connections)
+    assert seen == [1, 1, 2]
+    await provider.stop()
+    server.close()

@@ -72,6 +72,12 @@ async def test_a_change_between_two_looks_is_looked_at_again() -> None:
     assert len(writer.asked) >= 4
 
 
+async def test_whoever_is_busy_is_asked_again_for_what_is_due() -> None:
+    at_work = Scripted("scheduler", Status(busy=True), Status(busy=True), Status(next_due_at=START))
+
+    assert await Ensemble([at_work, Scripted("ledger")], {}).next_due() == {"scheduler": START}
+
+
 class Carrier(Scripted):
     """A carrier without anything to tell."""
 

@@ -69,7 +69,7 @@ class Driver:
         self._due = await self.ensemble.next_due()
 
     async def _has_releases(self, now: datetime) -> bool:
-        due_at = (await self.scheduler.status(due=True)).next_due_at
+        due_at = await self.scheduler.next_due_at()
         return due_at is not None and due_at <= now
 
     def _is_due(self, name: str, now: datetime) -> bool:

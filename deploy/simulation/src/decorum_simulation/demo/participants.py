@@ -61,12 +61,23 @@ class Participant:
 
         With `until` (next offsets by partition) it answers once it has read so far and is not busy, or after a while.
         """
-        query = "" if due else "?due=0"
+        query = f"?wait_ms={WAIT_MS}" if due else "?due=0"
         if until is not None:
             offsets = ",".join(f"{partition}:{offset}" for partition, offset in until.items())
             query = f"?due=0&wait_ms={WAIT_MS}&until={offsets}"
         answer = await self.client.request("GET", f"/simulation/status{query}")
         return _decoder.decode(answer.body)
+
+    async def next_due_at(self) -> datetime | None:
+        """When it has work next; None if never.
+
+        Whoever is at work, be it only at looking whether there is any, can't tell: it is asked until it can.
+        """
+        deadline = time.monotonic() + QUIET_TIMEOUT_SECONDS
+        while (status := await self.status(due=True)).busy:
+            if time.monotonic() > deadline:
+                raise DemoStuck(f"{self.name} is busy and does not tell what is due")
+        return status.next_due_at
 
 
 @dataclass(slots=True)
@@ -89,7 +100,7 @@ class Ensemble:
         """
         since, progress = time.monotonic(), ""
         while True:
-            first = await self._statuses(due=False)
+            first = await self._statuses()
             while unfinished := _unfinished(self.participants, first, self.published):
                 if (now_at_work := repr(first)) != progress:
                     progress, since = now_at_work, time.monotonic()
@@ -100,27 +111,27 @@ class Ensemble:
                 )
                 for work, answer in zip(unfinished, answers, strict=True):
                     first[work.index] = answer
-            second = await self._statuses(due=False)
+            second = await self._statuses()
             if first == second:
                 return
 
     async def next_due(self) -> dict[str, datetime]:
         """The instant at which each process has work next, for those that have any."""
-        statuses = await self._statuses(due=True)
+        instants = await asyncio.gather(*(p.next_due_at() for p in self.participants))
         return {
-            participant.name: status.next_due_at
-            for participant, status in zip(self.participants, statuses, strict=True)
-            if status.next_due_at is not None
+            participant.name: instant
+            for participant, instant in zip(self.participants, instants, strict=True)
+            if instant is not None
         }
 
-    async def _statuses(self, *, due: bool) -> list[Status]:
-        return list(await asyncio.gather(*(p.status(due=due) for p in self.participants)))
+    async def _statuses(self) -> list[Status]:
+        return list(await asyncio.gather(*(p.status(due=False) for p in self.participants)))
 
     async def assigned(self) -> None:
         """Wait until every service has all partitions of what it subscribed to."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            statuses = await self._statuses(due=False)
+            statuses = await self._statuses()
             services = [s for p, s in zip(self.participants, statuses, strict=True) if p.name != "carrier"]
             if all(s.assigned for s in services):
                 return

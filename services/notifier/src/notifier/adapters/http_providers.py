@@ -23,6 +23,9 @@ CALL_KEYS: Final = {"1": "promise", "2": "paid_already", "3": "dispute", "9": "s
 REFUSED_TRIES: Final = 3
 """Tries of one request whose connection was refused, within one claim; the permit may be claimed again later."""
 FIND_TRIES: Final = 2
+KEEP_ALIVE_SECONDS: Final = 2.0
+"""Shorter than servers keep an idle connection (uvicorn 5 s, many balancers 4 s): a request that meets a closing one is
+uncertain, and at most once means that it is never made again."""
 ANSWER_BYTES_MAX: Final = 64 * 1024
 
 
@@ -73,7 +76,9 @@ class HttpProvider:
     async def start(self) -> None:
         """Open the one session; it needs a running event loop."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._settings.connections_max, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(
+                limit=self._settings.connections_max, ttl_dns_cache=60, keepalive_timeout=KEEP_ALIVE_SECONDS
+            ),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
