@@ -15,6 +15,7 @@ from decorum_simulation.lender.people import american_person, chinese_person
 from decorum_simulation.virtual_world import Plan, VirtualWorld
 from shared.contracts import LoanOverdueV1, PaymentReceivedV1
 from shared.contracts.validation import check
+from shared.errors import Rejection
 
 START = datetime(2026, 9, 14, 16, tzinfo=UTC)
 PERSONAL = ("sex", "education", "marriage", "age")
@@ -110,7 +111,7 @@ def _write_accounts(path: Path, rows: list[dict[str, int]], columns: tuple[str, 
 
 def _account(**changes: int) -> dict[str, int]:
     bills = {f"bill_amt{month}": 10_000 + month for month in range(1, 7)}
-    return {"id": 1, "limit_bal": 50_000, **bills, **{f"pay_amt{month}": 500 for month in range(1, 7)}, **changes}
+    return {"limit_bal": 50_000, **bills, **{f"pay_amt{month}": 500 for month in range(1, 7)}, **changes}
 
 
 def test_a_replay_reads_no_personal_column(tmp_path: Path) -> None:
@@ -131,9 +132,7 @@ def test_days_past_due_of_a_replay_count_from_the_oldest_unpaid_due_date(tmp_pat
 
 
 def test_a_replayed_account_pays_in_the_month_what_it_really_paid(tmp_path: Path) -> None:
-    rows = [
-        _account(id=number, pay_0=number % 4, pay_amt1=700 * number, default_next_month=1) for number in range(1, 30)
-    ]
+    rows = [_account(pay_0=number % 4, pay_amt1=700 * number, default_next_month=1) for number in range(1, 30)]
     path = _write_accounts(tmp_path / "accounts.csv", rows)
     published, _ = _live(_plan(path, days=16))
     paid: dict[str, int] = {}
@@ -150,9 +149,9 @@ def test_a_replayed_account_pays_in_the_month_what_it_really_paid(tmp_path: Path
 
 def test_a_file_without_a_column_or_with_a_wrong_value_says_so(tmp_path: Path) -> None:
     without = _write_accounts(tmp_path / "a.csv", [], tuple(c for c in COLUMNS if c != "pay_0"))
-    with pytest.raises(ValueError, match="no column pay_0"):
+    with pytest.raises(Rejection, match="no column pay_0"):
         list(read_accounts(without, None))
     wrong = _write_accounts(tmp_path / "b.csv", [_account()])
     wrong.write_text(wrong.read_text().replace("10001", "much"))
-    with pytest.raises(ValueError, match="line 2"):
+    with pytest.raises(Rejection, match="line 2"):
         list(read_accounts(wrong, None))

@@ -19,13 +19,14 @@ from typing import Any
 import psutil
 
 from decorum_local import watchdog
+from shared.errors import DecorumError
 
 POLL_SECONDS = 0.01
 STOP_TIMEOUT_SECONDS = 10.0
 LOG_LINES_SHOWN = 20
 
 
-class ServerError(Exception):
+class ServerError(DecorumError):
     """A process did not start, ended by itself, or was not ready in time; the message has the end of its log."""
 
 

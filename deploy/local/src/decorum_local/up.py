@@ -90,7 +90,8 @@ class _Publish:
 
 def _print_addresses(console: Console, stack: Stack, at: str, clock: dict[str, str]) -> None:
     if clock:
-        console.rule(f"[bold]the clock is shifted: it started at {at}[/]  (decorum clock advance 1d moves it on)")
+        console.rule(f"[bold]the clock is shifted: it started at {at}[/]")
+        console.print("[bold].venv/bin/decorum clock advance 1d[/] moves it on", highlight=False)
     else:
         console.rule("[bold]real time[/]")
     table = Table("what", "address", title="Decorum is up; Ctrl-C ends it")

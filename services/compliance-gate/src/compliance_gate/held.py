@@ -22,7 +22,7 @@ from shared.service import PlatformSettings
 commands = typer.Typer(help="Attempts that wait for a person: list, approve, refuse.", no_args_is_help=True)
 
 DecisionId = Annotated[str, typer.Argument(help="The held decision's id, as `list` shows it.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the evidence and on the case timeline.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the evidence.")]
 By = Annotated[str | None, typer.Option("--by", help="Who answers (default: the login name).")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text, one object a line.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most, the longest waiting first.")]

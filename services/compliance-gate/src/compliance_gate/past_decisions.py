@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance_gate.adapters.exports import decisions
@@ -47,7 +47,7 @@ async def _read(settings: PlatformSettings, borrower_id: str) -> list[dict[str, 
 
 
 def _draw(lines: list[dict[str, Any]]) -> None:
-    table = Table("at (UTC)", "channel", "verdict", "why", show_lines=True)
+    table = Table("at (UTC)", "channel", "verdict", Column("why", overflow="fold"), show_lines=True)
     for line in lines:
         at = line["at"][:19].replace("T", " ")
         table.add_row(at, line["channel"], line["verdict"], f"{line['sentence_en']}\n{line['sentence_zh']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any, Final
@@ -31,6 +32,7 @@ _STYLES: Final = {
     "stop-ordered": "bold red",
 }
 _COMPONENTS: Final = ("fees_minor", "interest_minor", "principal_minor")
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def draw_case(case: CaseFile, zone: tzinfo) -> RenderableType:
@@ -94,12 +96,23 @@ def _timeline(events: Iterable[Mapping[str, Any]], zone: tzinfo) -> Table:
         about = event["loan_id"] or event["attempt_id"] or ""
         flags = f" [{event['flags']}]" if event["flags"] else ""
         what = Text(name.replace("-", " "), style=_STYLES.get(name, ""))
-        table.add_row(_instant(event["at"], zone), what, about[:18], Text(summary(name, event["detail"]) + flags))
+        told = summary(name, local_instants(event["detail"], zone)) + flags
+        table.add_row(_instant(event["at"], zone), what, about[:18], Text(told))
     return table
 
 
 def _instant(value: datetime, zone: tzinfo) -> str:
     return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def local_instants(detail: Detail, zone: tzinfo) -> Detail:
+    """`detail` with its instants as the table shows its own."""
+    return {
+        name: _instant(datetime.fromisoformat(value), zone)
+        if isinstance(value, str) and _INSTANT.fullmatch(value)
+        else value
+        for name, value in detail.items()
+    }
 
 
 def summary(name: str, detail: Detail) -> str:
@@ -117,7 +130,8 @@ def _total(amounts: Detail) -> int:
 def _snapshot(detail: Detail) -> str:
     parts = [f"outstanding {money(_total(detail['outstanding']), detail['currency'])}"]
     if "overdue" in detail:
-        days = f", {detail['days_past_due']} days past due" if "days_past_due" in detail else ""
+        late = detail.get("days_past_due")
+        days = f", {late} {'day' if late == 1 else 'days'} past due" if late is not None else ""
         parts.insert(0, f"overdue {money(_total(detail['overdue']), detail['currency'])}{days}")
     if "balance_version" in detail:
         parts.append(f"version {detail['balance_version']} by {detail['cause']}")

@@ -21,7 +21,7 @@ ByChannel = Annotated[str | None, typer.Option("--channel", help="sms or voice")
 ByProvider = Annotated[str | None, typer.Option("--provider", help="a provider's name")]
 ByStrategy = Annotated[str | None, typer.Option("--strategy", help="a treatment strategy's name")]
 ByBorrower = Annotated[str | None, typer.Option("--borrower", help="one borrower's id")]
-Reason = Annotated[str, typer.Option("--reason", help="why; kept with the audit and the case timeline")]
+Reason = Annotated[str, typer.Option("--reason", help="why; kept with the audit")]
 By = Annotated[str | None, typer.Option("--by", help="who orders it (default: the login name)")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
 
@@ -45,7 +45,7 @@ def stop_command(
     Open permits of the scope are revoked, no new ones are given.
     The notifier obeys within a second, whether the gate is up or down.
     It holds until `decorum resume` with the same scope.
-    Who, when and why is kept, and shown on the case timeline.
+    Who, when and why is kept; the case timeline shows who and when, and never a text that somebody typed.
 
     \b
     decorum stop --all --reason "complaint of the regulator"

@@ -24,10 +24,10 @@ from decorum_simulation.lender.people import SHANGHAI, Person, chinese_person
 from decorum_simulation.lender.portfolio import Account
 from decorum_simulation.lender.schedules import months_after
 from shared.contracts import Amounts, LoanOverdueV1, LoanRegisteredV1
+from shared.errors import Rejection
 from shared.ids import derive
 
 COLUMNS: Final = (
-    "id",
     "limit_bal",
     "pay_0",
     *(f"pay_{month}" for month in range(2, 7)),
@@ -63,20 +63,20 @@ class Replay:
 
 
 def read_accounts(path: Path, limit: int | None) -> Iterator[CardAccount]:
-    """The accounts of `path`, in its order; a missing column or a value that is no number names its line."""
-    with path.open(newline="", encoding="utf-8") as lines:
+    """The accounts of `path`, in its order, counted from 1; a missing column or a wrong value is refused."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as lines:
         reader = csv.DictReader(lines)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(f"{path}: no column {', '.join(missing)}")
-        for row in islice(reader, limit):
+            raise Rejection(f"{path}: no column {', '.join(missing)}")
+        for number, row in enumerate(islice(reader, limit), start=1):
             try:
                 values = {column: int(float(row[column])) for column in COLUMNS}
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+            except (TypeError, ValueError, OverflowError) as error:
+                raise Rejection(f"{path}, line {reader.line_num}: {error}") from error
             months = range(1, 7)
             yield CardAccount(
-                number=values["id"],
+                number=number,
                 status=(values["pay_0"], *(values[f"pay_{month}"] for month in range(2, 7))),
                 bills_minor=tuple(max(values[f"bill_amt{month}"], 0) * 100 for month in months),
                 payments_minor=tuple(max(values[f"pay_amt{month}"], 0) * 100 for month in months),

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from ledger.case_drawing import local_instants, summary
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def test_instants_inside_an_event_are_shown_in_the_zone_of_the_table() -> None:
+    detail = {"made_at": "2026-09-16T02:00:24.617670Z", "provider": "sms-http", "as_of": "2026-09-16"}
+
+    assert local_instants(detail, SHANGHAI) == detail | {"made_at": "2026-09-16 10:00:24"}
+
+
+def test_one_day_past_due_is_a_day() -> None:
+    overdue = {"outstanding": {"fees_minor": 1}, "overdue": {"fees_minor": 1}, "currency": "CNY", "days_past_due": 1}
+
+    assert summary("loan-overdue", overdue) == "overdue CNY 0.01, 1 day past due, outstanding CNY 0.01"
+    assert "2 days past due" in summary("loan-overdue", overdue | {"days_past_due": 2})
