@@ -22,6 +22,8 @@ DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL name.
 """
 UP_ENVIRONMENT: Final = Path("var/up/environment")
 """Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
+STARTERS: Final = frozenset({"demo", "up"})
+"""Commands that start a platform of their own: what runs in this folder, or ran when it was killed, is none of theirs."""
 
 
 def build(wanted: str | None = None) -> typer.Typer:
@@ -55,9 +57,9 @@ def _add(app: typer.Typer, name: str, loaded: typer.Typer) -> None:
         app.add_typer(loaded, name=name)
 
 
-def use_running_platform(path: Path = UP_ENVIRONMENT) -> None:
-    """Point this command at what `decorum up` runs in this folder, unless the environment points elsewhere."""
-    if "DECORUM_KAFKA_BOOTSTRAP_SERVERS" in os.environ or not path.is_file():
+def use_running_platform(wanted: str | None, path: Path = UP_ENVIRONMENT) -> None:
+    """Point the `wanted` command at what `decorum up` runs in this folder, unless the environment points elsewhere."""
+    if wanted in STARTERS or "DECORUM_KAFKA_BOOTSTRAP_SERVERS" in os.environ or not path.is_file():
         return
     for line in path.read_text().splitlines():
         name, _, value = line.partition("=")
@@ -66,11 +68,12 @@ def use_running_platform(path: Path = UP_ENVIRONMENT) -> None:
 
 def main() -> None:
     """Run the command; what a person can mend is said in one line, without a trace."""
-    use_running_platform()
+    wanted = next(iter(sys.argv[1:]), None)
+    use_running_platform(wanted)
     # What keeps a broker away is said by the command; its client would say it too.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        build(next(iter(sys.argv[1:]), None))()
+        build(wanted)()
     except (SettingsError, DecorumError) as error:
         print(f"decorum: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import typer
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ledger.adapters.case_file import CaseFile, read_case
@@ -61,5 +62,7 @@ async def _read(borrower_id: str, events_max: int) -> CaseFile:
     try:
         async with engine.connect() as connection:
             return await read_case(connection, borrower_id, events_max=events_max)
+    except (OSError, SQLAlchemyError) as error:
+        raise Rejection(f"the ledger's database can't be read: {type(error).__name__}") from error
     finally:
         await engine.dispose()
