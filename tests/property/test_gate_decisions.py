@@ -85,13 +85,12 @@ def test_a_decision_is_the_same_again_and_its_evidence_replays(situation: Situat
 @given(situations(), st.data())
 def test_another_restriction_or_opt_out_never_turns_a_no_into_a_yes(situation: Situation, data: st.DataObject) -> None:
     attempt, facts, policy, now = situation
+    restriction, opt_out = data.draw(restrictions(now)), data.draw(opt_outs(now))
     if attempt.purpose == "opt_out_confirmation":
         return  # an opt-out is what makes its confirmation lawful
     before = decide(attempt, facts, policy, now)
     more = msgspec.structs.replace(
-        facts,
-        restrictions=(*facts.restrictions, data.draw(restrictions(now))),
-        opt_outs=(*facts.opt_outs, data.draw(opt_outs(now))),
+        facts, restrictions=(*facts.restrictions, restriction), opt_outs=(*facts.opt_outs, opt_out)
     )
     after = decide(attempt, more, policy, now)
     if isinstance(after, Allowed):
