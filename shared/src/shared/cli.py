@@ -23,7 +23,7 @@ DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL name.
 UP_ENVIRONMENT: Final = Path("var/up/environment")
 """Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
 STARTERS: Final = frozenset({"demo", "up"})
-"""Commands that start a platform of their own: what runs in this folder, or ran when it was killed, is none of theirs."""
+"""Commands that start a platform of their own; the one that runs here, or was killed here, is none of theirs."""
 
 
 def build(wanted: str | None = None) -> typer.Typer:
