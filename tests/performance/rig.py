@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 import psutil
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from decorum_local import LocalPlatform
@@ -19,7 +20,7 @@ from decorum_local.processes import ServiceProcess
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import write_offset
 from shared.contracts.registry import CONTRACTS
-from shared.kafka.log_reader import ends_of
+from shared.kafka.log_reader import ends_of, partitions_of
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import WireMessage
 from shared.kafka.topics import load_topics
@@ -27,7 +28,7 @@ from tests.e2e.stillness import lags
 from tests.performance.floor import HOPS
 from tests.performance.load import START
 
-WAIT_SECONDS_MAX: Final = 300.0
+WAIT_SECONDS_MAX: Final = 120.0
 FAULTLESS: Final = {
     f"CARRIER_{share}_SHARE": "0"
     for share in ("REJECT", "ERROR", "LOSS", "RECEIPT_LOSS", "DUPLICATE", "DELAY", "DEAD_LINE", "TIMEOUT", "DISCONNECT")
@@ -142,13 +143,17 @@ class Rig:
         package = service.replace("-", "_")
         self.platform.drop_databases([package])
         self.platform.create_databases([package])
-        self.stack.migrate(package)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.platform.kafka_bootstrap_servers)
-        await admin.start()
+        await asyncio.to_thread(self.stack.migrate, package)
+        servers = self.platform.kafka_bootstrap_servers
+        topics = {contract.topic for contract in CONTRACTS if service in contract.readers}
+        partitions = await partitions_of(servers, topics)
+        consumer = AIOKafkaConsumer(bootstrap_servers=servers, group_id=service, enable_auto_commit=False)
+        await consumer.start()
         try:
-            await admin.delete_consumer_groups([service])
+            consumer.assign(partitions)
+            await consumer.commit(dict.fromkeys(partitions, 0))
         finally:
-            await admin.close()
+            await consumer.stop()
 
     def requests(self) -> list[dict[str, Any]]:
         """The requests that the carrier wrote down so far."""
