@@ -94,7 +94,7 @@ def test_real_accounts_can_be_replayed(tmp_path: Path) -> None:
     for number in range(1, 61):
         bills = {f"bill_amt{month}": 1_000 * number + month for month in range(1, 7)}
         paid = {f"pay_amt{month}": 90 * number for month in range(1, 7)}
-        rows.append({"id": number, "limit_bal": 50_000, "pay_0": number % 3, **bills, **paid})
+        rows.append({"limit_bal": 50_000, "pay_0": number % 3, **bills, **paid})
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
