@@ -11,7 +11,7 @@ import asyncpg
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.contracts.registry import CONTRACTS, TOPICS
+from shared.contracts.registry import TOPICS, topics_read_by
 from shared.kafka.log_reader import ends_of
 
 GROUPS: Final = ("scheduler", "compliance-gate", "notifier", "ledger")
@@ -80,6 +80,6 @@ async def lags(bootstrap_servers: str) -> dict[str, int]:
 
 
 async def _lag(ends: Mapping[TopicPartition, int], admin: AIOKafkaAdminClient, group: str) -> int:
-    topics = {contract.topic for contract in CONTRACTS if group in contract.readers}
+    topics = topics_read_by(group)
     committed = await admin.list_consumer_group_offsets(group)
     return sum(end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items() if tp.topic in topics)

@@ -6,24 +6,22 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import quantiles
 from typing import Any, Final
 
 import aiohttp
 import asyncpg
 
+from decorum_local import LocalPlatform
 from decorum_local.supervisor import ChildProcess, Command
+from shared.contracts.registry import topics_read_by
+from shared.kafka.records import WireMessage
 from tests.performance import load
 from tests.performance.floor import HOPS
 from tests.performance.rig import Rig
-
-STAGES: Final = {
-    "ledger": "loan events into balances and the case timeline",
-    "scheduler": "balances into due attempts",
-    "compliance-gate": "attempts into decisions",
-    "notifier": "permits into requests at the carrier",
-}
 
 
 async def throughput(rig: Rig, *, contacts: int) -> dict[str, Any]:
@@ -106,19 +104,29 @@ _HELD_BORROWERS: Final = "SELECT borrower_id FROM permit WHERE borrower_id LIKE 
 _REVOCATIONS: Final = "SELECT count(*) FROM revocation WHERE borrower_id LIKE 'R%'"
 
 
-async def stage(rig: Rig, service: str) -> dict[str, float]:
-    """One service alone, from an empty database through everything that is on its topics: records a second."""
-    process = rig.stack.replicas[service][0]
-    await rig.forget(service)
-    rig.reset_clock()
-    records = await rig.records_for(service)
-    process.start()
-    process.wait_ready()
-    began = time.perf_counter()
-    await rig.until_read(service)
-    seconds = time.perf_counter() - began
-    process.stop()
-    return {"records": records, "seconds": seconds, "records_per_second": records / seconds}
+async def stage(service: str, recorded: Sequence[WireMessage], folder: Path) -> dict[str, float]:
+    """One service alone, on servers of its own, through what it read in the run that was recorded: records a second.
+
+    Counted from when it is ready, over what it had not read by then.
+    """
+    topics = topics_read_by(service)
+    own = [message for message in recorded if message.topic in topics]
+    with LocalPlatform(folder / "servers") as servers:
+        rig = Rig(servers, folder / "stack")
+        rig.stack.prepare()
+        await rig.connect()
+        try:
+            await rig.publish(own)
+        finally:
+            await rig.close()
+        rig.reset_clock()
+        processes = [rig.stack.carrier, rig.stack.replicas[service][0]]
+        rig.stack.start(processes)
+        left = await rig.behind(service)
+        seconds = await rig.until_read(service)
+        for process in processes:
+            process.stop()
+    return {"records": left, "seconds": seconds, "records_per_second": left / seconds}
 
 
 async def floor(rig: Rig, *, contacts: int) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,15 +13,14 @@ from typing import Any, Final
 
 import asyncpg
 import psutil
-from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from decorum_local import LocalPlatform
 from decorum_local.processes import ServiceProcess
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import write_offset
-from shared.contracts.registry import CONTRACTS
-from shared.kafka.log_reader import ends_of, partitions_of
+from shared.contracts.registry import TOPICS
+from shared.kafka.log_reader import read_to_end
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import WireMessage
 from shared.kafka.topics import load_topics
@@ -28,7 +28,7 @@ from tests.e2e.stillness import lags
 from tests.performance.floor import HOPS
 from tests.performance.load import START
 
-WAIT_SECONDS_MAX: Final = 120.0
+WAIT_SECONDS_MAX: Final = 300.0
 FAULTLESS: Final = {
     f"CARRIER_{share}_SHARE": "0"
     for share in ("REJECT", "ERROR", "LOSS", "RECEIPT_LOSS", "DUPLICATE", "DELAY", "DEAD_LINE", "TIMEOUT", "DISCONNECT")
@@ -79,10 +79,10 @@ class Rig:
         process.start(**environment)
         process.wait_ready()
 
-    async def records_for(self, service: str) -> int:
-        """How many records lie on the topics that a service reads."""
-        topics = {contract.topic for contract in CONTRACTS if service in contract.readers}
-        return sum((await ends_of(self.platform.kafka_bootstrap_servers, topics)).values())
+    async def recorded(self) -> list[WireMessage]:
+        """Every record that lies on the platform's topics, in order per key."""
+        records = await read_to_end(self.platform.kafka_bootstrap_servers, TOPICS, records_max=sys.maxsize)
+        return [WireMessage(topic=r.topic, key=r.key, value=r.value, headers=tuple(r.headers)) for r in records]
 
     async def create_floor_topics(self) -> None:
         """The floor's own topics, with as many partitions as the services' topics."""
@@ -129,31 +129,18 @@ class Rig:
             await asyncio.sleep(every_seconds)
         return time.perf_counter() - started
 
-    async def until_read(self, *groups: str) -> float:
-        """Seconds until the consumer groups have no lag."""
+    async def behind(self, *services: str) -> int:
+        """How many records the services have not committed yet, all together."""
+        behind = await lags(self.platform.kafka_bootstrap_servers)
+        return sum(behind[service] for service in services or SERVICES)
+
+    async def until_read(self, *services: str) -> float:
+        """Seconds until the services have no lag."""
 
         async def nothing_behind() -> bool:
-            behind = await lags(self.platform.kafka_bootstrap_servers)
-            return all(behind[group] == 0 for group in groups or SERVICES)
+            return await self.behind(*services) == 0
 
         return await self.until(nothing_behind, every_seconds=0.2)
-
-    async def forget(self, service: str) -> None:
-        """Give a stopped service an empty database and let its group read every topic from the beginning."""
-        package = service.replace("-", "_")
-        self.platform.drop_databases([package])
-        self.platform.create_databases([package])
-        await asyncio.to_thread(self.stack.migrate, package)
-        servers = self.platform.kafka_bootstrap_servers
-        topics = {contract.topic for contract in CONTRACTS if service in contract.readers}
-        partitions = await partitions_of(servers, topics)
-        consumer = AIOKafkaConsumer(bootstrap_servers=servers, group_id=service, enable_auto_commit=False)
-        await consumer.start()
-        try:
-            consumer.assign(partitions)
-            await consumer.commit(dict.fromkeys(partitions, 0))
-        finally:
-            await consumer.stop()
 
     def requests(self) -> list[dict[str, Any]]:
         """The requests that the carrier wrote down so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,16 +99,17 @@ class Stack:
         """Bring one service's database to its newest schema."""
         asyncio.run(migrate(package, self._platform.database_url(package)))
 
-    def start(self) -> None:
-        """Start all processes and wait until each says that it is ready."""
-        for process in self.processes:
+    def start(self, processes: Sequence[ServiceProcess] = ()) -> None:
+        """Start `processes` (all, when none are named) and wait until each says that it is ready."""
+        for process in processes or self.processes:
             process.start()
-        self.wait_ready()
+        self.wait_ready(processes)
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, processes: Sequence[ServiceProcess] = ()) -> None:
         """Wait until every process is ready; the first that ends or takes too long raises with its log's end."""
-        with ThreadPoolExecutor(len(self.processes)) as pool:
-            for waiting in [pool.submit(self._wait_ready, process) for process in self.processes]:
+        waited_for = processes or self.processes
+        with ThreadPoolExecutor(len(waited_for)) as pool:
+            for waiting in [pool.submit(self._wait_ready, process) for process in waited_for]:
                 waiting.result()
 
     def _wait_ready(self, process: ServiceProcess) -> None:

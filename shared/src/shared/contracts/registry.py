@@ -89,6 +89,12 @@ BY_CE_TYPE: Final[dict[str, Contract]] = {contract.ce_type: contract for contrac
 BY_MESSAGE_TYPE: Final[dict[type[Message], Contract]] = {contract.message_type: contract for contract in CONTRACTS}
 TOPICS: Final[tuple[str, ...]] = tuple(dict.fromkeys(contract.topic for contract in CONTRACTS))
 
+
+def topics_read_by(service: str) -> frozenset[str]:
+    """The topics on which something travels that `service` reads."""
+    return frozenset(contract.topic for contract in CONTRACTS if service in contract.readers)
+
+
 AGELESS: Final[frozenset[type[Message]]] = frozenset(
     {
         loan_events.PaymentReceivedV1,
