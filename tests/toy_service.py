@@ -16,7 +16,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import ids
-from shared.contracts import AttemptSubmittedV1, LoanOverdueV1, PaymentPostedV1, PaymentReceivedV1
+from shared.contracts import (
+    AttemptSubmittedV1,
+    BorrowerUpdatedV1,
+    ConsentChangedV1,
+    LoanOverdueV1,
+    LoanRegisteredV1,
+    PaymentPostedV1,
+    PaymentReceivedV1,
+    PaymentReversedV1,
+    RestrictionChangedV1,
+)
 from shared.contracts.registry import LOAN_EVENTS
 from shared.contracts.types import Amounts, Message
 from shared.kafka.consumer import PoisonRecord
@@ -25,6 +35,15 @@ from shared.postgres.rows import Upsert, insert_rows, lock_borrowers, select_mat
 from shared.service import PlatformSettings, Service
 
 WAIT_SECONDS_MAX: Final = 60
+KEPT: Final[tuple[type[Message], ...]] = (
+    AttemptSubmittedV1,
+    BorrowerUpdatedV1,
+    ConsentChangedV1,
+    LoanOverdueV1,
+    LoanRegisteredV1,
+    PaymentReversedV1,
+    RestrictionChangedV1,
+)
 metadata = sa.MetaData()
 account = sa.Table(
     "account",
@@ -103,7 +122,7 @@ def toy_service(settings: PlatformSettings, name: str, *, last_topics: tuple[str
     """The toy, put together as the real ones are."""
     service = Service(name=name, topics=(LOAN_EVENTS, *last_topics), settings=settings, last_topics=last_topics)
     service.handles(PaymentReceivedV1)(add_payments)
-    service.handles(LoanOverdueV1, AttemptSubmittedV1)(keep)
+    service.handles(*KEPT)(keep)
     return service
 
 

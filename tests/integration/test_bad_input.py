@@ -80,7 +80,8 @@ async def _outcome(world: ToyWorld) -> Outcome:
         _, places[REUSED] = await world.send(payment(100, borrower="B-7"), payment(100, borrower="B-7", amount_minor=5))
         old = (AT - timedelta(days=3_000)).isoformat().encode()
         await world.send(changed(payment(200, borrower="B-8"), ce_time=old))
-        await world.send(*(as_message(at(AT - timedelta(days=900), of)) for of in AGELESS))
+        long_ago = timedelta(days=900)
+        await world.send(*(changed(as_message(at(AT - long_ago, of)), ce_id=of.encode()) for of in AGELESS))
         async with world.replica().running():
             await world.until_idle()
         letters = {letter.origin: letter for letter in await world.dead_letters()}
@@ -110,3 +111,4 @@ def test_the_rest_of_the_batch_goes_on_and_nothing_else_is_refused(outcome: Outc
 
 def test_old_money_and_old_protection_are_never_refused_for_their_age(outcome: Outcome) -> None:
     assert outcome.totals["B-8"] == 100
+    assert {entry for entry in outcome.entries if entry in AGELESS} == set(AGELESS)

@@ -11,7 +11,7 @@ from shared.contracts.types import Message
 from shared.errors import Poison
 from shared.kafka.dead_letters import is_for_another_group
 from shared.kafka.fuse import Fuse, Partition
-from shared.kafka.records import RawRecord, Received, decode
+from shared.kafka.records import RawRecord, Received, decode_known
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
@@ -90,13 +90,13 @@ def open_batch(
             continue
         looked_at.append(record)
         try:
-            received = decode(record, now=now)
+            received = decode_known(record, known, now=now)
         except Poison as poison:
             refused.append(Refused(record=record, poison=poison))
             counts.bad(partition, poison.reason)
         else:
             counts.good(partition)
-            if type(received.message) in known:
+            if received is not None:
                 decoded.append(received)
     return Batch(
         decoded=tuple(decoded),
