@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from decorum_local import LocalPlatform
+from decorum_local.loopback import free_port
 from decorum_local.platform import SERVICE_DATABASES
 from shared.contracts import StopLiftedV1, StopOrderedV1
 from shared.contracts.examples import AT
@@ -85,6 +86,18 @@ async def test_the_clock_moves_on_by_a_span_and_never_back(world: ToyWorld) -> N
 async def test_the_systems_own_clock_cannot_be_moved(world: ToyWorld) -> None:
     refused = await world.decorum("clock", "advance", "1h", DECORUM_CLOCK="system")
     assert refused.err.startswith("this platform runs on the system's time")
+
+
+@pytest.mark.parametrize("order", [("show",), ("advance", "1h")])
+async def test_the_clock_of_a_platform_that_has_ended_is_not_told_as_if_it_ran(
+    world: ToyWorld, order: tuple[str, ...]
+) -> None:
+    gone = f"127.0.0.1:{free_port()}"
+    refused = await world.decorum("clock", *order, DECORUM_KAFKA_BOOTSTRAP_SERVERS=gone)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith(f"nothing answers at {gone}: the platform whose clock this was has ended")
+    away_and_there = f"{gone},{world.bootstrap_servers}"
+    assert (await world.decorum("clock", *order, DECORUM_KAFKA_BOOTSTRAP_SERVERS=away_and_there)).code == 0
 
 
 async def test_databases_are_migrated_from_empty_and_again_without_harm(
