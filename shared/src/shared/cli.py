@@ -11,7 +11,7 @@ from typing import Final
 
 import typer
 
-from shared.errors import DecorumError
+from shared.errors import Absent, DecorumError
 from shared.settings import SettingsError
 
 GROUP: Final = "decorum.commands"
@@ -76,4 +76,9 @@ def main() -> None:
         build(wanted)()
     except (SettingsError, DecorumError) as error:
         print(f"decorum: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        raise SystemExit(exit_code(error)) from error
+
+
+def exit_code(error: Exception) -> int:
+    """1 where the answer is no, as for checks that find something; 2 where there can't be an answer."""
+    return 1 if isinstance(error, Absent) else 2

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from compliance_gate.adapters.held_attempts import HeldAttempt, held_attempts
 from shared.commands.connections import acting_person, publish_actions
 from shared.contracts import HeldReviewedV1
-from shared.errors import Rejection
+from shared.errors import Absent, Rejection
 from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
 
@@ -57,7 +57,7 @@ def _answer(decision_id: str, *, approved: bool, reason: str, by: str | None, as
     settings = PlatformSettings.load()
     held = asyncio.run(_read(settings, limit=1, decision_id=decision_id))
     if not held:
-        raise Rejection(f"{decision_id}: no attempt waits under this decision; `decorum gate held list` shows which do")
+        raise Absent(f"{decision_id}: no attempt waits under this decision; `decorum gate held list` shows which do")
     [attempt] = held
     now = settings.make_clock().now()
     review = HeldReviewedV1(

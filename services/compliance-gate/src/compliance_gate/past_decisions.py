@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance_gate.adapters.exports import decisions
-from shared.errors import Rejection
+from shared.errors import Absent, Rejection
 from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
 
@@ -29,7 +29,7 @@ def decisions_command(
     elif lines:
         _draw(lines)
     else:
-        raise Rejection(f"nothing was decided about borrower {borrower_id}")
+        raise Absent(f"nothing was decided about borrower {borrower_id}")
 
 
 async def _read(settings: PlatformSettings, borrower_id: str) -> list[dict[str, Any]]:
