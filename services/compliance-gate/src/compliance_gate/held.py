@@ -10,13 +10,12 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from compliance_gate.adapters.held_attempts import HeldAttempt, held_attempts
+from compliance_gate.adapters.reading import gate_database
 from shared.commands.connections import acting_person, publish_actions
 from shared.contracts import HeldReviewedV1
 from shared.errors import Absent, Rejection
-from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
 
 commands = typer.Typer(help="Attempts that wait for a person: list, approve, refuse.", no_args_is_help=True)
@@ -79,17 +78,8 @@ def _answer(decision_id: str, *, approved: bool, reason: str, by: str | None, as
 
 
 async def _read(settings: PlatformSettings, *, limit: int, decision_id: str | None = None) -> Sequence[HeldAttempt]:
-    engine = create_engine(
-        service_database_url(settings.database_url, "compliance_gate"),
-        application_name="decorum-cli",
-        connections_max=1,
-    )
-    try:
+    async with gate_database(settings) as engine:
         return await held_attempts(engine, limit=limit, decision_id=decision_id)
-    except (OSError, SQLAlchemyError) as error:
-        raise Rejection(f"the gate's database can't be read: {type(error).__name__}") from error
-    finally:
-        await engine.dispose()
 
 
 def _draw(held: Sequence[HeldAttempt]) -> None:

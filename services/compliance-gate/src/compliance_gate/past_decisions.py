@@ -9,11 +9,10 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Column, Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from compliance_gate.adapters.exports import decisions
-from shared.errors import Absent, Rejection
-from shared.postgres.engine import create_engine, service_database_url
+from compliance_gate.adapters.reading import gate_database
+from shared.errors import Absent
 from shared.service import PlatformSettings
 
 
@@ -33,17 +32,8 @@ def decisions_command(
 
 
 async def _read(settings: PlatformSettings, borrower_id: str) -> list[dict[str, Any]]:
-    engine = create_engine(
-        service_database_url(settings.database_url, "compliance_gate"),
-        application_name="decorum-cli",
-        connections_max=1,
-    )
-    try:
+    async with gate_database(settings) as engine:
         return [line async for line in decisions(engine, borrower_id=borrower_id)]
-    except (OSError, SQLAlchemyError) as error:
-        raise Rejection(f"the gate's database can't be read: {type(error).__name__}") from error
-    finally:
-        await engine.dispose()
 
 
 def _draw(lines: list[dict[str, Any]]) -> None:

@@ -14,9 +14,10 @@ from rich.table import Table
 from scheduler.adapters.strategy_files import GRADING_FILE, read_book, read_grading, read_strategy
 from scheduler.adapters.yaml_lines import StrategyFileError
 from scheduler.domain.strategy import LoanShape, path_of, referral_time, step_times
-from scheduler.settings import SHIPPED_STRATEGIES
+from scheduler.settings import SHIPPED_STRATEGIES, SchedulerSettings
 from shared.errors import Rejection
 from shared.money import MINOR_DIGITS
+from shared.settings import load
 
 HELP: Final = "Check treatment strategies, and show the path that they give a loan."
 COLUMNS: Final = ("day", "due_at", "expires_at", "what", "text", "grade")
@@ -79,6 +80,15 @@ def path_command(
     for row in rows:
         table.add_row(*(str(row[name] or "").removesuffix(":00+00:00").replace("T", " ") for name in COLUMNS))
     Console().print(table)
+
+
+def strategy_names() -> tuple[str, ...]:
+    """The strategies that a scheduler with this environment follows: what a stop of a strategy can be of."""
+    try:
+        book = read_book(load(SchedulerSettings, "SCHEDULER_").strategies_folder)
+    except StrategyFileError as error:
+        raise Rejection(str(error)) from error
+    return tuple(strategy.name for strategy in book.by_grade.values())
 
 
 def _rows(
