@@ -34,18 +34,20 @@ class ChannelProviders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings(ChannelProviders):
-    """What can be set. What is None is as the overlay says; roles per jurisdiction are the overlay's `roles`."""
+    """What can be set. Roles per jurisdiction are the overlay's `roles`."""
 
     number_hash_key: str
     """At least 16 bytes in base64, for the hashes of numbers. With another key nothing on file is found again."""
     overlay: str = "courteous"
     """The tenant's own pack, on top of those of the borrower's region and zones."""
     permit_minutes_max: int | None = None
+    """How long a permit lasts at most; absent: as the overlay says."""
     sms_margin_minutes: int | None = None
-    """How long before the legal window's end a permit ends at the latest."""
+    """How long before the legal window's end a permit of a text ends at the latest; absent: as the overlay says."""
     voice_margin_minutes: int | None = None
+    """The same for a call."""
     facts_lag_seconds_max: int | None = None
-    """While facts are behind by more, everything is put off."""
+    """While facts are behind by more, everything is put off; absent: as the overlay says."""
     history_days: int = 60
     """How far back contacts are read; must cover every window that a pack counts over."""
     late_payment_hours: int = 24
