@@ -18,13 +18,14 @@ from rich.table import Table
 from decorum_local.platform import LocalPlatform
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import write_offset
+from shared.commands import panels
 from shared.errors import Rejection
 
 DEFAULT_AT: Final = "2026-09-16T10:00+08:00"
 commands = typer.Typer()
 
 
-@commands.command("up")
+@commands.command("up", rich_help_panel=panels.RUN)
 def up_command(
     at: Annotated[
         str, typer.Option("--at", help="where the clock starts: an instant with its offset, or now")

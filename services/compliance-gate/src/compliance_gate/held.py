@@ -29,7 +29,12 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many a
 
 @commands.command("list")
 def list_command(limit: Limit = 50, as_json: AsJson = False) -> None:
-    """Show the attempts that wait for a person, with the rule that asked for one."""
+    """Show the attempts that wait for a person, with the rule that asked for one.
+
+    \b
+    decorum gate held list
+    decorum gate held list --limit 10 --json
+    """
     held = asyncio.run(_read(PlatformSettings.load(), limit=limit))
     if as_json:
         for attempt in held:
@@ -40,13 +45,21 @@ def list_command(limit: Limit = 50, as_json: AsJson = False) -> None:
 
 @commands.command()
 def approve(decision_id: DecisionId, reason: Reason, by: By = None, as_json: AsJson = False) -> None:
-    """Approve: the attempt is submitted again and goes through every rule; only the one that asked is answered."""
+    """Approve: the attempt is submitted again and goes through every rule; only the one that asked is answered.
+
+    \b
+    decorum gate held approve DECISION --reason "she asked for this call"
+    """
     _answer(decision_id, approved=True, reason=reason, by=by, as_json=as_json)
 
 
 @commands.command()
 def refuse(decision_id: DecisionId, reason: Reason, by: By = None, as_json: AsJson = False) -> None:
-    """Refuse: the attempt ends."""
+    """Refuse: the attempt ends.
+
+    \b
+    decorum gate held refuse DECISION --reason "in hospital until October"
+    """
     _answer(decision_id, approved=False, reason=reason, by=by, as_json=as_json)
 
 

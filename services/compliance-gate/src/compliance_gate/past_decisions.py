@@ -20,7 +20,14 @@ def decisions_command(
     borrower_id: Annotated[str, typer.Argument(metavar="BORROWER", help="The borrower's id.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all rules.")] = False,
 ) -> None:
-    """Show every verdict and revocation about BORROWER, oldest first, in English and Chinese."""
+    """Show every verdict and revocation about BORROWER, oldest first, in English and Chinese.
+
+    Ends with 1 if nothing was decided about BORROWER.
+
+    \b
+    decorum gate decisions B-1001
+    decorum gate decisions B-1001 --json
+    """
     lines = asyncio.run(_read(PlatformSettings.load(), borrower_id))
     if as_json:
         for line in lines:

@@ -13,6 +13,7 @@ import typer
 from compliance_gate.adapters.stops_in_force import StopInForce, stops_in_force
 from compliance_gate.settings import PREFIX, ChannelProviders
 from shared import ids
+from shared.commands import panels
 from shared.commands.connections import acting_person, publish_actions
 from shared.contracts.operator_actions import StopKind, StopLiftedV1, StopOrderedV1
 from shared.errors import Absent, Rejection
@@ -103,11 +104,11 @@ def _command(order: Literal["stop", "resume"]) -> Callable[..., None]:
     return command
 
 
-stop.command("stop", help=STOP)(_command("stop"))
-resume.command("resume", help=RESUME)(_command("resume"))
+stop.command("stop", help=STOP, rich_help_panel=panels.OPERATE)(_command("stop"))
+resume.command("resume", help=RESUME, rich_help_panel=panels.OPERATE)(_command("resume"))
 
 
-@stops.command("stops")
+@stops.command("stops", rich_help_panel=panels.OPERATE)
 def stops_command(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line instead of text")] = False,
 ) -> None:

@@ -16,10 +16,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from ledger.adapters.case_file import CaseFile, read_case
 from ledger.case_drawing import draw_case
 from shared import settings
+from shared.commands import panels
 from shared.errors import Absent, Rejection
 from shared.postgres.engine import service_database_url
 
-commands = typer.Typer(help="Read a borrower's case: balances, promises and the timeline.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Read a borrower's case: balances, promises and the timeline.",
+    no_args_is_help=True,
+    rich_help_panel=panels.LOOK,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,17 @@ from typing import Annotated, Final
 import typer
 
 from shared.clock import ShiftedClock, write_offset
+from shared.commands import panels
 from shared.errors import Rejection
 from shared.service import PlatformSettings
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 CONNECT_SECONDS: Final = 2.0
-commands = typer.Typer(help="Show or move the clock of the platform that runs here.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Show or move the clock of the platform that runs here.",
+    no_args_is_help=True,
+    rich_help_panel=panels.OPERATE,
+)
 
 
 @commands.callback()
@@ -58,6 +63,9 @@ def show_command() -> None:
     """Show the platform's present business instant, in UTC, and where it comes from.
 
     A shifted clock belongs to what `decorum up` runs: it is shown only while that runs.
+
+    \b
+    decorum clock show
     """
     settings = PlatformSettings.load()
     if settings.clock != "system":

@@ -13,7 +13,7 @@ commands = typer.Typer()
 SHOWN_MAX = 20
 
 
-@commands.command("audit")
+@commands.command("audit", rich_help_panel="Run it on this machine")
 def audit_command(
     folder: Annotated[Path, typer.Argument(help="the folder of the run")] = Path("var/demo"),
     json: Annotated[bool, typer.Option("--json", help="one violation a line, as JSON")] = False,

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from shared.commands import panels
+
 commands = typer.Typer()
 
 
-@commands.command("demo")
+@commands.command("demo", rich_help_panel=panels.RUN)
 def demo_command(
     borrowers: Annotated[int, typer.Option(help="how many synthetic borrowers")] = 2_000,
     days: Annotated[int, typer.Option(help="how many days")] = 30,
