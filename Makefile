@@ -45,7 +45,7 @@ fmt: .venv/.installed ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-contracts: .venv/.installed ## write JSON Schemas, examples and AsyncAPI documents from the code
+contracts: .venv/.installed ## write JSON Schemas, examples, AsyncAPI documents and tables of settings from the code
 	@$(BIN)/python -m shared.contracts.generate
 
 clean: ## remove .venv, var and caches

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner
 
-from shared.cli import build
+from shared.cli import build, exit_code
 from shared.clock import write_offset
 from shared.contracts import PaymentReceivedV1
 from shared.contracts.examples import AT, EXAMPLES
@@ -111,7 +111,8 @@ class ToyWorld:
             refused = result.exception if isinstance(result.exception, DecorumError) else None
             if result.exception is not None and refused is None and not isinstance(result.exception, SystemExit):
                 raise result.exception
-            return Said(code=2 if refused else result.exit_code, out=result.stdout, err=str(refused or result.stderr))
+            code = exit_code(refused) if refused else result.exit_code
+            return Said(code=code, out=result.stdout, err=str(refused or result.stderr))
 
         return await asyncio.to_thread(run)
 

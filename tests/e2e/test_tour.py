@@ -103,4 +103,6 @@ def test_a_stop_is_on_the_timeline_and_is_lifted(environment: dict[str, str]) ->
 
 def test_commands_say_in_one_line_what_is_wrong(environment: dict[str, str]) -> None:
     assert "exactly one of" in _run(environment, "stop", "--reason", "x", code=2)
-    assert "nothing is known" in _run(environment, "case", "show", "NOBODY", code=2)
+    for form in ((), ("--json",)):
+        assert "nothing is known" in _run(environment, "case", "show", "NOBODY", *form, code=1)
+    assert "nothing was decided" in _run(environment, "gate", "decisions", "NOBODY", code=1)

@@ -1,6 +1,5 @@
-"""`decorum stop`, `resume`, `clock` and `db migrate`: what they order is valid, acknowledged, and said plainly."""
+"""`decorum clock` and `db migrate`: what they order is done and said plainly; how every command refuses."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,66 +7,9 @@ from pathlib import Path
 import pytest
 
 from decorum_local import LocalPlatform
+from decorum_local.loopback import free_port
 from decorum_local.platform import SERVICE_DATABASES
-from shared.contracts import StopLiftedV1, StopOrderedV1
-from shared.contracts.examples import AT
-from shared.contracts.registry import OPERATOR_ACTIONS
-from shared.contracts.types import Message
-from shared.kafka.records import decode
 from tests.toy_world import ToyWorld
-
-
-async def actions(world: ToyWorld) -> list[Message]:
-    return [decode(record, now=AT).message for record in await world.read(OPERATOR_ACTIONS)]
-
-
-@pytest.mark.parametrize(
-    ("options", "kind", "value", "key"),
-    [
-        (("--all",), "all", "all", "all"),
-        (("--channel", "voice"), "channel", "voice", "all"),
-        (("--provider", "carrier-sms"), "provider", "carrier-sms", "all"),
-        (("--strategy", "courteous-high"), "strategy", "courteous-high", "all"),
-        (("--borrower", "B-7"), "borrower", "B-7", "B-7"),
-    ],
-)
-async def test_a_stop_and_its_end_are_published_with_who_and_why(
-    world: ToyWorld, options: tuple[str, ...], kind: str, value: str, key: str
-) -> None:
-    stopped = await world.decorum("stop", *options, "--reason", "客户投诉", "--by", "compliance-1")
-    resumed = await world.decorum("resume", *options, "--reason", "settled", "--by", "compliance-2", "--json")
-    order, lift = await actions(world)
-    assert isinstance(order, StopOrderedV1)
-    assert isinstance(lift, StopLiftedV1)
-    assert (order.kind, order.value, order.borrower_id) == (kind, value, key)
-    assert (order.reason, order.ordered_by) == ("客户投诉", "compliance-1")
-    assert (lift.stop_id, lift.reason, lift.lifted_by) == (order.stop_id, "settled", "compliance-2")
-    assert order.ordered_at <= lift.lifted_at
-    assert stopped.out.splitlines()[1] == f"it holds until: decorum resume {' '.join(options)} --reason …"
-    assert json.loads(resumed.out)["resumed"] == {"kind": kind, "value": value}
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ((), "give exactly one of --all, --channel, --provider, --strategy, --borrower"),
-        (("--all", "--channel", "sms"), "give exactly one of --all, --channel, --provider, --strategy, --borrower"),
-        (("--channel", "pigeon"), "--channel is sms or voice"),
-        (("--borrower", "B 7"), "this can't be ordered: Expected `str` matching regex at $.borrower_id"),
-        (("--borrower", ""), "this can't be ordered: Expected `str` of length >= 1 at $.borrower_id"),
-        (("--strategy", "x" * 97), "this can't be ordered: Expected `str` of length <= 96 at $.value"),
-    ],
-)
-async def test_a_stop_that_nobody_would_obey_is_refused(world: ToyWorld, options: tuple[str, ...], said: str) -> None:
-    refused = await world.decorum("stop", *options, "--reason", "x")
-    assert (refused.code, refused.err) == (2, said)
-    assert not await actions(world)
-
-
-async def test_a_stop_needs_a_reason(world: ToyWorld) -> None:
-    assert (await world.decorum("stop", "--all")).code == 2
-    assert (await world.decorum("stop", "--all", "--reason", "x" * 501)).code == 2
-    assert not await actions(world)
 
 
 async def test_the_clock_moves_on_by_a_span_and_never_back(world: ToyWorld) -> None:
@@ -85,6 +27,18 @@ async def test_the_clock_moves_on_by_a_span_and_never_back(world: ToyWorld) -> N
 async def test_the_systems_own_clock_cannot_be_moved(world: ToyWorld) -> None:
     refused = await world.decorum("clock", "advance", "1h", DECORUM_CLOCK="system")
     assert refused.err.startswith("this platform runs on the system's time")
+
+
+@pytest.mark.parametrize("order", [("show",), ("advance", "1h")])
+async def test_the_clock_of_a_platform_that_has_ended_is_not_told_as_if_it_ran(
+    world: ToyWorld, order: tuple[str, ...]
+) -> None:
+    gone = f"127.0.0.1:{free_port()}"
+    refused = await world.decorum("clock", *order, DECORUM_KAFKA_BOOTSTRAP_SERVERS=gone)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith(f"nothing answers at {gone}: the platform whose clock this was has ended")
+    away_and_there = f"{gone},{world.bootstrap_servers}"
+    assert (await world.decorum("clock", *order, DECORUM_KAFKA_BOOTSTRAP_SERVERS=away_and_there)).code == 0
 
 
 async def test_databases_are_migrated_from_empty_and_again_without_harm(

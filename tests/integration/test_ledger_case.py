@@ -46,9 +46,11 @@ async def test_the_case_holds_everything_once_and_nothing_personal(bench: Bench)
     await bench.receive(*batch)
     async with bench.engine.connect() as connection:
         case = await read_case(connection, "B1", events_max=100)
+    assert case is not None
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(draw_case(case, UTC))
     drawn, dumped = console.export_text(), json.dumps(case.events, default=str, ensure_ascii=False)
+    assert "every contact, by op-1: call ***" in drawn
     for personal in ("张三", "138001", "Zhang"):
         assert personal not in drawn
         assert personal not in dumped
@@ -65,6 +67,45 @@ async def test_the_case_holds_everything_once_and_nothing_personal(bench: Bench)
         "payment-unposted": 1,
         "promise-opened": 1,
     }
+
+
+async def test_what_happened_at_one_instant_is_told_with_causes_before_their_effects(bench: Bench) -> None:
+    at = hours(-2)
+    await bench.receive(overdue("o1", hours(-5)), attempted("A0", hours(-4), 8_800))
+    # The ids and sources of these say nothing about their order.
+    await bench.receive(promised("R1", at), attempted("A1", at, 8_800), paid("P1", at, 3_000), paid("P2", at, 2_000))
+    async with bench.engine.connect() as connection:
+        case = await read_case(connection, "B1", events_max=100)
+        latest = await read_case(connection, "B1", events_max=4)
+    assert case is not None
+    assert latest is not None
+    told = [event["kind"].split(".")[1] for event in case.events if event["at"] == at]
+    assert told == [
+        "payment-received",
+        "payment-received",
+        "reply-received",
+        "payment-posted",
+        "payment-posted",
+        "balance-changed",
+        "balance-changed",
+        "promise-opened",
+        "attempt-submitted",
+    ]
+    versions = [event["detail"]["balance_version"] for event in case.events if "balance-changed" in event["kind"]]
+    assert versions == sorted(versions)
+    assert latest.events == case.events[-4:]
+
+
+async def test_a_stop_of_everybody_makes_nobody_known(bench: Bench) -> None:
+    stop = contracts.StopOrderedV1(
+        borrower_id="all", stop_id="S1", kind="all", value="all", reason="x", ordered_by="op-1", ordered_at=hours(-1)
+    )
+    await bench.receive(record(stop, "s1", hours(-1), source="operator"), overdue("o1", hours(-5)))
+    async with bench.engine.connect() as connection:
+        assert await read_case(connection, "NOBODY", events_max=100) is None
+        case = await read_case(connection, "B1", events_max=100)
+    assert case is not None
+    assert case.events[-1]["kind"] == "operator.stop-ordered.v1"
 
 
 async def test_exports_give_every_line_and_every_change_of_a_balance(bench: Bench) -> None:

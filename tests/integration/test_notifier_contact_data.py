@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from decorum_local import LocalPlatform
 from notifier.adapters.contact_store import erase
 from notifier.ports import SealBroken
 from notifier.testing.database import empty
@@ -20,23 +17,9 @@ from notifier.testing.messages import START, allowed, borrower, received
 from notifier.testing.rig import Rig
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import downgrade, migrate
+from tests.integration import notifier_world
 
-
-@pytest.fixture(scope="module")
-def notifier_url(platform: LocalPlatform) -> Iterator[str]:
-    name = f"notifier_contacts_{os.getpid()}"
-    url = platform.database_url(name)
-    asyncio.run(migrate("notifier", url))
-    yield url
-    platform.drop_databases([name])
-
-
-@pytest.fixture
-async def engine(notifier_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(notifier_url, application_name="test", connections_max=6)
-    await empty(made)
-    yield made
-    await made.dispose()
+notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
 
 
 async def test_profiles_in_any_order_leave_the_latest(engine: AsyncEngine) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +11,6 @@ import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from decorum_local import LocalPlatform
 from notifier.domain.signatures import signature
 from notifier.handlers.webhooks import WebhookGuard, inbound_webhook, receipts_webhook
 from notifier.ports import Claim
@@ -30,29 +27,13 @@ from shared.contracts import (
     ReplyReceivedV1,
 )
 from shared.http import Request, Response
-from shared.postgres.engine import create_engine
-from shared.postgres.migrations import migrate
+from tests.integration import notifier_world
+
+notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
 
 SECRET = b"a secret of the carrier"
 NUMBER = "+8613800138000"
 _deliveries = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def notifier_url(platform: LocalPlatform) -> Iterator[str]:
-    name = f"notifier_replies_{os.getpid()}"
-    url = platform.database_url(name)
-    asyncio.run(migrate("notifier", url))
-    yield url
-    platform.drop_databases([name])
-
-
-@pytest.fixture
-async def engine(notifier_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(notifier_url, application_name="test", connections_max=6)
-    await empty(made)
-    yield made
-    await made.dispose()
 
 
 class Hooks:

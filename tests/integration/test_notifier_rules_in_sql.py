@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -13,38 +10,20 @@ import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from decorum_local import LocalPlatform
 from notifier.adapters.permit_store import PostgresPermits
 from notifier.domain.permits import Permit, Revocation, Stop, Surroundings, block_of
 from notifier.ports import Claim
-from notifier.testing.database import empty
 from notifier.testing.fakes import FakeProvider
 from notifier.testing.messages import START, attempt, borrower
 from notifier.testing.rig import Rig
 from shared.contracts import Channel, ContactPoint
-from shared.postgres.engine import create_engine
-from shared.postgres.migrations import migrate
+from tests.integration import notifier_world
+
+notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
 
 PROVIDERS: dict[Channel, str] = {"sms": "one", "voice": "two"}
 SITUATIONS = 30
 _ANY_ATTEMPT = msgspec.json.encode(attempt())
-
-
-@pytest.fixture(scope="module")
-def notifier_url(platform: LocalPlatform) -> Iterator[str]:
-    name = f"notifier_rules_{os.getpid()}"
-    url = platform.database_url(name)
-    asyncio.run(migrate("notifier", url))
-    yield url
-    platform.drop_databases([name])
-
-
-@pytest.fixture
-async def engine(notifier_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(notifier_url, application_name="test", connections_max=6)
-    await empty(made)
-    yield made
-    await made.dispose()
 
 
 def permit_of(random: Random, number: int) -> Permit:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -12,34 +11,16 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from decorum_local import LocalPlatform
 from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
 from notifier.loops import Pace
 from notifier.ports import Claim
 from notifier.testing.carrier import HttpCarrier
-from notifier.testing.database import empty
 from notifier.testing.messages import START, allowed, attempt, borrower, lifted, received, revoked, stopped
 from notifier.testing.rig import Rig
 from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactPoint, ContactUnknownV1
-from shared.postgres.engine import create_engine
-from shared.postgres.migrations import migrate
+from tests.integration import notifier_world
 
-
-@pytest.fixture(scope="module")
-def notifier_url(platform: LocalPlatform) -> Iterator[str]:
-    name = f"notifier_sending_{os.getpid()}"
-    url = platform.database_url(name)
-    asyncio.run(migrate("notifier", url))
-    yield url
-    platform.drop_databases([name])
-
-
-@pytest.fixture
-async def engine(notifier_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(notifier_url, application_name="test", connections_max=6)
-    await empty(made)
-    yield made
-    await made.dispose()
+notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
 
 
 @pytest.fixture

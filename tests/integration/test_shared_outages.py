@@ -1,6 +1,10 @@
 """A broker or a database that is away: the service waits, says so, and goes on with nothing lost and nothing twice."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
 
 from decorum_local import LocalPlatform
 from shared.kafka.records import WireMessage
@@ -52,36 +56,34 @@ async def test_a_service_starts_before_its_servers_and_goes_on_when_they_come(
     await all_applied_once(world, 100)
 
 
-async def test_a_database_that_is_killed_in_the_middle_of_a_batch_costs_nothing(
-    platform: LocalPlatform, world: ToyWorld
+@dataclass(frozen=True)
+class Server:
+    """A server that goes and comes back, and what /readyz calls it."""
+
+    name: str
+    kill: Callable[[LocalPlatform], None]
+    start: Callable[[LocalPlatform], None]
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        Server("database", LocalPlatform.kill_postgres, LocalPlatform.start_postgres),
+        Server("kafka", LocalPlatform.kill_broker, LocalPlatform.start_broker),
+    ],
+    ids=lambda server: str(server.name),
+)
+async def test_a_server_that_is_killed_in_the_middle_of_a_batch_costs_nothing(
+    platform: LocalPlatform, world: ToyWorld, server: Server
 ) -> None:
     try:
         async with world.replica().running() as replica:
             await world.send(*payments(0, PAYMENTS))
             await world.until_applied(1)
-            await asyncio.to_thread(platform.kill_postgres)
-            await until_said(replica, "database")
+            await asyncio.to_thread(server.kill, platform)
+            await until_said(replica, server.name)
             assert (await replica.get("/livez"))[0] == 200
-            await asyncio.to_thread(platform.start_postgres)
-            await world.until_applied(PAYMENTS)
-            await replica.until_ready()
-            await world.until_idle()
-    finally:
-        await asyncio.to_thread(restore, platform)
-    await all_applied_once(world, PAYMENTS)
-
-
-async def test_a_broker_that_is_killed_in_the_middle_of_a_batch_costs_nothing(
-    platform: LocalPlatform, world: ToyWorld
-) -> None:
-    try:
-        async with world.replica().running() as replica:
-            await world.send(*payments(0, PAYMENTS))
-            await world.until_applied(1)
-            await asyncio.to_thread(platform.kill_broker)
-            await until_said(replica, "kafka")
-            assert (await replica.get("/livez"))[0] == 200
-            await asyncio.to_thread(platform.start_broker)
+            await asyncio.to_thread(server.start, platform)
             await world.until_applied(PAYMENTS)
             await replica.until_ready()
             await world.until_idle()

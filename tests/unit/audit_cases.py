@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ RUN = {
     "wall_seconds": 1.0,
 }
 Row = dict[str, Any]
+SORTED_BY: dict[str, tuple[str, ...]] = {
+    "borrowers": ("borrower_id",),
+    "events": ("time", "id"),
+    "loans": ("at", "loan_id"),
+    "decisions": ("at", "decision_id"),
+    "carrier": ("at", "attempt_id"),
+    "inbound": ("at", "id"),
+    "payments": ("at", "payment_id"),
+    "postings": ("at", "transaction_id"),
+}
+"""Every file of lines, and what its lines are sorted by."""
 
 
 def at(text: str) -> str:
@@ -45,13 +57,17 @@ class Case:
     inbound: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
     postings: list[Row] = field(default_factory=list)
+    left_as_they_are: set[str] = field(default_factory=set)
     _serial: int = 0
 
     def write(self, folder: Path) -> Path:
-        """Write all files into `folder`."""
+        """Write all files into `folder`, sorted, but for those that are `left_as_they_are`."""
         (folder / "run.json").write_text(json.dumps(RUN))
-        for name in ("borrowers", "events", "loans", "decisions", "carrier", "inbound", "payments", "postings"):
-            lines = [json.dumps(row, ensure_ascii=False) for row in getattr(self, name)]
+        for name, keys in SORTED_BY.items():
+            rows: list[Row] = getattr(self, name)
+            if name not in self.left_as_they_are:
+                rows = sorted(rows, key=itemgetter(*keys))
+            lines = [json.dumps(row, ensure_ascii=False) for row in rows]
             (folder / f"{name}.jsonl").write_text("\n".join(lines))
         return folder
 

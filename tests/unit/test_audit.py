@@ -12,7 +12,7 @@ from decorum_simulation.audit.cli import commands
 from decorum_simulation.audit.records import UnreadableRun
 from decorum_simulation.audit.run import audit
 from decorum_simulation.audit.violations import KINDS
-from tests.unit.audit_cases import AMERICAN, CHINESE, Case, at, good_case, later
+from tests.unit.audit_cases import AMERICAN, CHINESE, SORTED_BY, Case, at, good_case, later
 
 Spoil = Callable[[Case], object]
 
@@ -124,6 +124,13 @@ def _book_half(case: Case) -> None:
         row["amount_minor"] //= 2
 
 
+def _mix_up(case: Case, name: str) -> None:
+    """The first line twice, with a later id before an earlier one."""
+    rows, last = getattr(case, name), SORTED_BY[name][-1]
+    rows[:] = [{**rows[0], last: "z"}, rows[0]]
+    case.left_as_they_are.add(name)
+
+
 def _end(case: Case) -> dict[str, Any]:
     return next(event for event in case.events if event["type"] == "x.contact-made.v1")
 
@@ -179,6 +186,7 @@ SPOILED: list[tuple[str, Spoil]] = [
     ("decision_twice", lambda case: case.decisions.append({**case.decisions[0], "decision_id": "d77"})),
     ("permit_without_end", lambda case: case.events.remove(_end(case))),
     ("permit_ended_twice", lambda case: case.event("contact-not-made", at("2026-09-16 10:00"), **_end(case)["data"])),
+    ("out_of_order", lambda case: _mix_up(case, "carrier")),
 ]  # fmt: skip
 
 
@@ -199,6 +207,17 @@ def test_each_kind_of_violation_is_found(kind: str, spoil: Spoil, tmp_path: Path
 
     assert kind in result.by_kind, result.violations
     assert all(violation.sentence.endswith(".") for violation in result.violations)
+
+
+@pytest.mark.parametrize("name", SORTED_BY)
+def test_a_file_that_is_not_sorted_is_named_with_its_first_misplaced_line(name: str, tmp_path: Path) -> None:
+    case = good_case()
+    _mix_up(case, name)
+
+    found = [v for v in audit(case.write(tmp_path)).violations if v.kind == "out_of_order"]
+
+    assert [v.ids for v in found] == [{"file": f"{name}.jsonl", "line": "2"}]
+    assert f"sorted by {' and '.join(SORTED_BY[name])}, but 1 line belongs before the one above" in found[0].sentence
 
 
 def test_every_kind_is_tried() -> None:

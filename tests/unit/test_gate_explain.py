@@ -67,6 +67,16 @@ def test_it_is_drawn_for_a_terminal() -> None:
     assert "Thu 10-08  ··················██████████████████████········" in run.stdout
 
 
+def test_a_rules_id_is_whole_in_a_narrow_terminal() -> None:
+    call = ["explain", "--channel", "voice", "--region", "US-NY", "--zone", "America/New_York", *HOLIDAY_CALL[1:3]]
+    rules = told(*call)["rules"]
+    assert isinstance(rules, list)
+    drawn = CliRunner().invoke(commands, call, env={"COLUMNS": "80"}).stdout.splitlines()
+    first_words = {line.split()[1] for line in drawn if len(line.split()) > 1}
+    assert {rule["rule_id"] for rule in rules} <= first_words
+    assert all(len(line) <= 80 for line in drawn if line[:1] in "✓!?◷✗–")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -18,3 +18,13 @@ def test_one_day_past_due_is_a_day() -> None:
 
     assert summary("loan-overdue", overdue) == "overdue CNY 0.01, 1 day past due, outstanding CNY 0.01"
     assert "2 days past due" in summary("loan-overdue", overdue | {"days_past_due": 2})
+
+
+def test_a_stop_says_what_is_stopped_by_whom_and_why() -> None:
+    stop = {"stop_id": "S-1", "kind": "channel", "value": "voice", "reason": "the menu is wrong"}
+
+    assert summary("stop-ordered", stop | {"ordered_by": "op-1"}) == "channel voice, by op-1: the menu is wrong"
+    assert (
+        summary("stop-lifted", stop | {"lifted_by": "op-2", "kind": "all"})
+        == "every contact, by op-2: the menu is wrong"
+    )

@@ -137,3 +137,11 @@ def test_the_command_shows_a_path_for_machines() -> None:
 def test_a_wrong_setting_stops_the_start_and_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load(SchedulerSettings, "SCHEDULER_", {name: value})
+
+
+def test_a_path_is_drawn_in_the_borrowers_own_time_with_whole_names_at_eighty_columns() -> None:
+    arguments = ["path", "--amount-minor", "250000", "--due-on", "2026-09-10"]
+    drawn = CliRunner().invoke(commands, arguments, env={"COLUMNS": "80"}).stdout.splitlines()
+    assert drawn[0].strip() == "Times in Asia/Shanghai"
+    assert drawn[3].split() == ["1", *["2026-09-11", "10:00", "2026-09-13", "10:00"], "sms", "sms-overdue-early", "low"]
+    assert all(len(line) <= 80 and "…" not in line for line in drawn)

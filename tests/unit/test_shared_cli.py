@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from shared.cli import use_running_platform
+from shared.cli import build, use_running_platform
 
 KAFKA = "DECORUM_KAFKA_BOOTSTRAP_SERVERS"
 
@@ -33,3 +34,13 @@ def test_what_starts_its_own_servers_never_uses_those_that_run_or_were_killed_he
     use_running_platform(wanted, _addresses(tmp_path))
 
     assert KAFKA not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"), [("up", "[OPTIONS]"), ("demo", "[OPTIONS]"), ("audit", "[OPTIONS] [folder]")]
+)
+def test_a_command_that_has_no_others_below_it_is_a_plain_one(command: str, usage: str) -> None:
+    shown = CliRunner().invoke(build(), [command, "--help"], env={"COLUMNS": "120"}).stdout
+
+    assert f"{command} {usage} " in shown
+    assert "COMMAND" not in shown

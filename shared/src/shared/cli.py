@@ -11,14 +11,22 @@ from typing import Final
 
 import typer
 
-from shared.errors import DecorumError
+from shared.errors import Absent, DecorumError
 from shared.settings import SettingsError
 
 GROUP: Final = "decorum.commands"
 HELP: Final = """Decides when, how and whether a borrower may be contacted, makes the contact, books what comes back.
 
-Commands work on the platform that `make up` runs in this folder, or on what
-DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL name.
+Commands work on the platform that `decorum up` runs in this folder, or on
+what DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL name.
+They end with 1 where the answer is no, with 2 where there can't be an answer.
+
+\b
+decorum up                              in one terminal; in another:
+decorum events example > events.jsonl   one event of each kind, to change
+decorum events publish events.jsonl     checked, then published
+decorum case show B-1001                what came of it
+decorum gate decisions B-1001           and why
 """
 UP_ENVIRONMENT: Final = Path("var/up/environment")
 """Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
@@ -54,7 +62,7 @@ def _add(app: typer.Typer, name: str, loaded: typer.Typer) -> None:
     if [command.name for command in loaded.registered_commands] == [name] and not loaded.registered_groups:
         app.registered_commands += loaded.registered_commands
     else:
-        app.add_typer(loaded, name=name)
+        app.add_typer(loaded, name=name, rich_help_panel=loaded.rich_help_panel)
 
 
 def use_running_platform(wanted: str | None, path: Path = UP_ENVIRONMENT) -> None:
@@ -76,4 +84,9 @@ def main() -> None:
         build(wanted)()
     except (SettingsError, DecorumError) as error:
         print(f"decorum: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        raise SystemExit(exit_code(error)) from error
+
+
+def exit_code(error: Exception) -> int:
+    """1 where the answer is no, as for checks that find something; 2 where there can't be an answer."""
+    return 1 if isinstance(error, Absent) else 2

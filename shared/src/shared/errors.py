@@ -50,6 +50,10 @@ class Rejection(DecorumError):
         self.reason = reason
 
 
+class Absent(Rejection):
+    """What the caller names is not there: a borrower, a stop, a decision. A command's answer is then 1, not 2."""
+
+
 class Poison(DecorumError):
     """A record that can never be handled. `detail` names a field or a bound, never a value from the body."""
 

@@ -40,20 +40,25 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformSettings:
-    """What every service needs. Environment: DECORUM_ + the field's name in capitals.
-
-    `database_url` names the server; its database is replaced by the service's own. A clock that isn't the system's is
-    refused unless everything that the service talks to is on loopback.
-    """
+    """What every service needs. Environment: DECORUM_ + the field's name in capitals."""
 
     database_url: str
+    """The server, `postgresql+asyncpg://user:password@host:5432/`; each service uses the database of its own name."""
     kafka_bootstrap_servers: str
+    """`host:port` of brokers, comma-separated."""
     mode: Mode = "live"
+    """`live`; or `shadow`, which decides and records everything and sends nothing."""
     clock: Literal["system", "shifted", "virtual"] = "system"
+    """Business time: `system`, `shifted` or `virtual`. Another than the system's is refused unless broker, database and
+    providers are on loopback."""
     clock_file: str | None = None
+    """With a shifted clock: the file that holds its offset, which `decorum clock advance` changes."""
     clock_start: datetime | None = None
+    """With a virtual clock, which a simulation moves: the instant at which it begins, with its offset."""
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    """The least severe line that is logged: `debug`, `info`, `warning`, `error` or `critical`."""
     database_connections_max: int = 8
+    """Connections of one process to its database."""
     pace_seconds: float = 0.02
     """Under load a consumer or a loop begins no more often: latency of one hop for throughput of all."""
 

@@ -18,13 +18,14 @@ from rich.table import Table
 from decorum_local.platform import LocalPlatform
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import write_offset
+from shared.commands import panels
 from shared.errors import Rejection
 
 DEFAULT_AT: Final = "2026-09-16T10:00+08:00"
-commands = typer.Typer(help="Run the whole platform on this machine until Ctrl-C.")
+commands = typer.Typer()
 
 
-@commands.callback(invoke_without_command=True)
+@commands.command("up", rich_help_panel=panels.RUN)
 def up_command(
     at: Annotated[
         str, typer.Option("--at", help="where the clock starts: an instant with its offset, or now")
@@ -32,7 +33,15 @@ def up_command(
     folder: Annotated[Path, typer.Option("--folder", help="where data and logs go")] = Path("var/up"),
     shadow: Annotated[bool, typer.Option("--shadow", help="decide and record everything, send nothing")] = False,
 ) -> None:
-    """Start Kafka, Postgres, a carrier simulator and the four services; `decorum` commands in this folder use them."""
+    """Run the whole platform on this machine until Ctrl-C; `decorum` commands in this folder work on it.
+
+    Kafka, Postgres, a carrier simulator and the four services start on free ports, with data kept in --folder.
+    Unless --at is now, the clock is shifted: `decorum clock advance` moves it on.
+
+    \b
+    decorum up
+    decorum up --at now --shadow
+    """
     console = Console()
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,9 +17,12 @@ from compliance_gate.policy.book import PolicyBook, load_packs
 from compliance_gate.policy.yaml_fields import InvalidPack
 from compliance_gate.situations import InvalidCase
 from compliance_gate.told import explain_situation, from_options, read_json
+from shared.commands import panels
 
 commands = typer.Typer(
-    help="The compliance gate: decisions, explanations, held attempts, conformance.", no_args_is_help=True
+    help="The compliance gate: decisions, explanations, held attempts, conformance.",
+    no_args_is_help=True,
+    rich_help_panel=panels.LOOK,
 )
 commands.add_typer(held.commands, name="held")
 commands.command("decisions")(past_decisions.decisions_command)
@@ -38,8 +41,11 @@ def conformance(
 ) -> None:
     """Run a file of conformance cases against the installed packs, without the tenant's overlay.
 
-    Ends with "N passed, N failed, N skipped" (on standard error with --json). Exit code 1 if a case failed, 2 if the
-    file can't be read.
+    Says "N passed, N failed, N skipped" at its end, on standard error with --json.
+    Ends with 1 if a case failed, with 2 if the file can't be read.
+
+    \b
+    decorum gate conformance services/compliance-gate/cases/cn.jsonl
     """
     try:
         book = PolicyBook(load_packs(), OfficialCalendars())
@@ -89,8 +95,13 @@ def explain(
 ) -> None:
     """Explain a decision: the verdict, each rule with its source, the next legal instant, the week's legal hours.
 
-    Give a situation by options, or as JSON in a file. Without packs, those of the borrower's region and zones are in
-    force, with the tenant's overlay on top.
+    Give a situation by options, or as JSON in a file.
+    Without packs, those of the borrower's region and zones are in force, with the tenant's overlay on top.
+
+    \b
+    decorum gate explain --at 2026-10-04T10:00+08:00
+    decorum gate explain --channel voice --region US-NY --zone America/New_York
+    decorum gate explain --past 2026-09-15T09:10+08:00,sms,delivered --opt-out voice
     """
     try:
         told = (

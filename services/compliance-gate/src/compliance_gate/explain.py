@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,22 +106,25 @@ def draw(explanation: Explanation, console: Console) -> None:
     console.print(f"[dim]Policy {decision.policy_hash[:16]} ({roles}{overlay})[/]")
 
 
-def _rules_table(rulings: Iterable[Ruling], policy: Policy) -> Table:
+def _rules_table(rulings: Sequence[Ruling], policy: Policy) -> Table:
+    """A row for each rule; its id is whole at any width, because that is what a person looks for in a pack."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "rule", "what it says", "facts", "source"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("")
+    table.add_column(
+        "rule", no_wrap=True, overflow="ignore", min_width=max((len(r.rule_id) for r in rulings), default=0)
+    )
+    table.add_column("what it says, and its source", overflow="fold")
     for ruling in rulings:
-        rule = policy.rule(ruling.rule_id)
-        source = f"{rule.source} ({rule.grade}, {rule.confirmation})" if rule is not None else "the platform"
-        facts = ", ".join(f"{name} {value}" for name, value in ruling.facts if name != "reason")
-        table.add_row(
-            _MARKS[ruling.result],
-            escape(ruling.rule_id),
-            escape(rule_name(ruling.rule_id, policy, "en")),
-            escape(facts),
-            Text(source, style="dim"),
-        )
+        table.add_row(_MARKS[ruling.result], escape(ruling.rule_id), _said(ruling, policy))
     return table
+
+
+def _said(ruling: Ruling, policy: Policy) -> Text:
+    rule = policy.rule(ruling.rule_id)
+    source = f"{rule.source} ({rule.grade}, {rule.confirmation})" if rule is not None else "the platform"
+    facts = ", ".join(f"{name} {value}" for name, value in ruling.facts if name != "reason")
+    name = rule_name(ruling.rule_id, policy, "en")
+    return Text.assemble(f"{name}: {facts}" if facts else name, "\n", (source, "dim"))
 
 
 def _week_table(explanation: Explanation, zone: str) -> Table:

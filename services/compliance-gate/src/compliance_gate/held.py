@@ -10,13 +10,12 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from compliance_gate.adapters.held_attempts import HeldAttempt, held_attempts
+from compliance_gate.adapters.reading import gate_database
 from shared.commands.connections import acting_person, publish_actions
 from shared.contracts import HeldReviewedV1
-from shared.errors import Rejection
-from shared.postgres.engine import create_engine, service_database_url
+from shared.errors import Absent, Rejection
 from shared.service import PlatformSettings
 
 commands = typer.Typer(help="Attempts that wait for a person: list, approve, refuse.", no_args_is_help=True)
@@ -30,7 +29,12 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many a
 
 @commands.command("list")
 def list_command(limit: Limit = 50, as_json: AsJson = False) -> None:
-    """Show the attempts that wait for a person, with the rule that asked for one."""
+    """Show the attempts that wait for a person, with the rule that asked for one.
+
+    \b
+    decorum gate held list
+    decorum gate held list --limit 10 --json
+    """
     held = asyncio.run(_read(PlatformSettings.load(), limit=limit))
     if as_json:
         for attempt in held:
@@ -41,13 +45,21 @@ def list_command(limit: Limit = 50, as_json: AsJson = False) -> None:
 
 @commands.command()
 def approve(decision_id: DecisionId, reason: Reason, by: By = None, as_json: AsJson = False) -> None:
-    """Approve: the attempt is submitted again and goes through every rule; only the one that asked is answered."""
+    """Approve: the attempt is submitted again and goes through every rule; only the one that asked is answered.
+
+    \b
+    decorum gate held approve DECISION --reason "she asked for this call"
+    """
     _answer(decision_id, approved=True, reason=reason, by=by, as_json=as_json)
 
 
 @commands.command()
 def refuse(decision_id: DecisionId, reason: Reason, by: By = None, as_json: AsJson = False) -> None:
-    """Refuse: the attempt ends."""
+    """Refuse: the attempt ends.
+
+    \b
+    decorum gate held refuse DECISION --reason "in hospital until October"
+    """
     _answer(decision_id, approved=False, reason=reason, by=by, as_json=as_json)
 
 
@@ -57,7 +69,7 @@ def _answer(decision_id: str, *, approved: bool, reason: str, by: str | None, as
     settings = PlatformSettings.load()
     held = asyncio.run(_read(settings, limit=1, decision_id=decision_id))
     if not held:
-        raise Rejection(f"{decision_id}: no attempt waits under this decision; `decorum gate held list` shows which do")
+        raise Absent(f"{decision_id}: no attempt waits under this decision; `decorum gate held list` shows which do")
     [attempt] = held
     now = settings.make_clock().now()
     review = HeldReviewedV1(
@@ -79,17 +91,8 @@ def _answer(decision_id: str, *, approved: bool, reason: str, by: str | None, as
 
 
 async def _read(settings: PlatformSettings, *, limit: int, decision_id: str | None = None) -> Sequence[HeldAttempt]:
-    engine = create_engine(
-        service_database_url(settings.database_url, "compliance_gate"),
-        application_name="decorum-cli",
-        connections_max=1,
-    )
-    try:
+    async with gate_database(settings) as engine:
         return await held_attempts(engine, limit=limit, decision_id=decision_id)
-    except (OSError, SQLAlchemyError) as error:
-        raise Rejection(f"the gate's database can't be read: {type(error).__name__}") from error
-    finally:
-        await engine.dispose()
 
 
 def _draw(held: Sequence[HeldAttempt]) -> None:

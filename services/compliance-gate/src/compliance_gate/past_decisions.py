@@ -9,11 +9,10 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Column, Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from compliance_gate.adapters.exports import decisions
-from shared.errors import Rejection
-from shared.postgres.engine import create_engine, service_database_url
+from compliance_gate.adapters.reading import gate_database
+from shared.errors import Absent
 from shared.service import PlatformSettings
 
 
@@ -21,7 +20,14 @@ def decisions_command(
     borrower_id: Annotated[str, typer.Argument(metavar="BORROWER", help="The borrower's id.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all rules.")] = False,
 ) -> None:
-    """Show every verdict and revocation about BORROWER, oldest first, in English and Chinese."""
+    """Show every verdict and revocation about BORROWER, oldest first, in English and Chinese.
+
+    Ends with 1 if nothing was decided about BORROWER.
+
+    \b
+    decorum gate decisions B-1001
+    decorum gate decisions B-1001 --json
+    """
     lines = asyncio.run(_read(PlatformSettings.load(), borrower_id))
     if as_json:
         for line in lines:
@@ -29,21 +35,12 @@ def decisions_command(
     elif lines:
         _draw(lines)
     else:
-        raise Rejection(f"nothing was decided about borrower {borrower_id}")
+        raise Absent(f"nothing was decided about borrower {borrower_id}")
 
 
 async def _read(settings: PlatformSettings, borrower_id: str) -> list[dict[str, Any]]:
-    engine = create_engine(
-        service_database_url(settings.database_url, "compliance_gate"),
-        application_name="decorum-cli",
-        connections_max=1,
-    )
-    try:
+    async with gate_database(settings) as engine:
         return [line async for line in decisions(engine, borrower_id=borrower_id)]
-    except (OSError, SQLAlchemyError) as error:
-        raise Rejection(f"the gate's database can't be read: {type(error).__name__}") from error
-    finally:
-        await engine.dispose()
 
 
 def _draw(lines: list[dict[str, Any]]) -> None:

@@ -18,28 +18,42 @@ _POLICY_LOOK_BACK_DAYS: Final = 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateSettings:
-    """What can be set. What is None is as the overlay says; roles per jurisdiction are the overlay's `roles`."""
+class ChannelProviders:
+    """Which provider carries which channel; commands ask for this alone, without the gate's secrets."""
+
+    sms_provider: str = "sms-http"
+    """The provider of texts, as the notifier calls it (`NOTIFIER_SMS_NAME`): what a stop of a provider covers."""
+    voice_provider: str = "voice-http"
+    """The provider of calls, likewise (`NOTIFIER_VOICE_NAME`)."""
+
+    @property
+    def providers(self) -> dict[str, str]:
+        """The provider of each channel."""
+        return {"sms": self.sms_provider, "voice": self.voice_provider}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings(ChannelProviders):
+    """What can be set. Roles per jurisdiction are the overlay's `roles`."""
 
     number_hash_key: str
     """At least 16 bytes in base64, for the hashes of numbers. With another key nothing on file is found again."""
     overlay: str = "courteous"
     """The tenant's own pack, on top of those of the borrower's region and zones."""
     permit_minutes_max: int | None = None
+    """How long a permit lasts at most; absent: as the overlay says."""
     sms_margin_minutes: int | None = None
-    """How long before the legal window's end a permit ends at the latest."""
+    """How long before the legal window's end a permit of a text ends at the latest; absent: as the overlay says."""
     voice_margin_minutes: int | None = None
+    """The same for a call."""
     facts_lag_seconds_max: int | None = None
-    """While facts are behind by more, everything is put off."""
+    """While facts are behind by more, everything is put off; absent: as the overlay says."""
     history_days: int = 60
     """How far back contacts are read; must cover every window that a pack counts over."""
     late_payment_hours: int = 24
     """How long a payment that was booked after a later-dated snapshot puts attempts off, if no new balance comes."""
     permit_overdue_minutes: int = 60
     """A permit that is over for longer and has no end raises `decorum_gate_permits_overdue`."""
-    sms_provider: str = "sms-http"
-    """The provider that carries a channel, as the notifier calls it: what a stop of a provider covers."""
-    voice_provider: str = "voice-http"
 
     def __post_init__(self) -> None:
         if len(self.secret) < _KEY_BYTES_MIN:
@@ -64,11 +78,6 @@ class GateSettings:
             return base64.b64decode(self.number_hash_key, validate=True)
         except binascii.Error:
             raise ValueError("number_hash_key must be base64") from None
-
-    @property
-    def providers(self) -> dict[str, str]:
-        """The provider of each channel."""
-        return {"sms": self.sms_provider, "voice": self.voice_provider}
 
     def terms(self, overlay: Terms) -> Terms:
         """The overlay's terms with what is set here in their place."""

@@ -30,6 +30,7 @@ _STYLES: Final = {
     "promise-broken": "bold red",
     "promise-partly-kept": "bold yellow",
     "stop-ordered": "bold red",
+    "stop-lifted": "bold green",
 }
 _COMPONENTS: Final = ("fees_minor", "interest_minor", "principal_minor")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -177,6 +178,11 @@ def _promise(detail: Detail) -> str:
     return f"{promised} by {detail['promised_on']}, paid {money(detail['paid_minor'], detail['currency'])}"
 
 
+def _stop(detail: Detail) -> str:
+    scope = "every contact" if detail["kind"] == "all" else f"{detail['kind']} {detail['value']}"
+    return f"{scope}, by {detail.get('ordered_by') or detail['lifted_by']}: {detail.get('reason', 'reason not kept')}"
+
+
 def _plain(detail: Detail) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}"
@@ -190,6 +196,7 @@ _SUMMARIES: Final[tuple[tuple[tuple[str, ...], Callable[[Detail], str]], ...]] =
     (("loan-registered", "loan-overdue", "balance-changed"), _snapshot),
     (("payment-received", "payment-posted", "payment-unposted"), _payment),
     (("attempt-submitted",), _attempt),
+    (("stop-ordered", "stop-lifted"), _stop),
     (("contact-allowed", "contact-deferred", "contact-denied", "contact-held"), _decision),
     (("promise-opened", "promise-kept", "promise-partly-kept", "promise-broken"), _promise),
 )

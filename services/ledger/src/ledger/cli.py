@@ -16,10 +16,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from ledger.adapters.case_file import CaseFile, read_case
 from ledger.case_drawing import draw_case
 from shared import settings
-from shared.errors import Rejection
+from shared.commands import panels
+from shared.errors import Absent, Rejection
 from shared.postgres.engine import service_database_url
 
-commands = typer.Typer(help="Read a borrower's case: balances, promises and the timeline.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Read a borrower's case: balances, promises and the timeline.",
+    no_args_is_help=True,
+    rich_help_panel=panels.LOOK,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +46,28 @@ def show(
 ) -> None:
     """Show what is owed, what was promised, and everything that happened to BORROWER, oldest first.
 
-    Decisions name the rules that spoke. Names, numbers and texts are never kept here.
+    Decisions name the rules that spoke; stops say who ordered them, and why.
+    Names, numbers and what borrowers write are never kept here.
+    Ends with 1 if nothing is known of BORROWER.
+
+    \b
+    decorum case show B-1001
+    decorum case show B-1001 --zone America/New_York --limit 20
     """
     try:
         shown_in = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise Rejection(f"--zone: {zone} is not an IANA zone") from error
     case = asyncio.run(_read(borrower_id, limit))
+    if case is None:
+        raise Absent(f"nothing is known of borrower {borrower_id}")
     if as_json:
         print(msgspec.json.encode(asdict(case)).decode())
-    elif not case.loans and not case.events:
-        raise Rejection(f"nothing is known of borrower {borrower_id}")
     else:
         Console().print(draw_case(case, shown_in))
 
 
-async def _read(borrower_id: str, events_max: int) -> CaseFile:
+async def _read(borrower_id: str, events_max: int) -> CaseFile | None:
     server = settings.load(_Server, "DECORUM_")
     engine = create_async_engine(service_database_url(server.database_url, "ledger"))
     try:

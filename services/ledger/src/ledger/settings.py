@@ -13,17 +13,20 @@ PREFIX: Final = "LEDGER_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How payments are allocated and promises read. A wrong set doesn't start.
-
-    `allocation_order` holds for loans whose first event comes from now on: a loan keeps the order that it began with.
-    """
+    """How payments are allocated and promises read. A wrong set doesn't start."""
 
     allocation_order: tuple[str, ...] = ("fees", "interest", "principal")
+    """Of loans whose first event comes from now on; a loan keeps the order that it began with."""
     promise_grace_days: int = 1
+    """Whole local days after the promised day."""
     promise_default_days: int = 3
+    """Where a promise names no day."""
     promise_ahead_days_max: int = 30
+    """A later day is taken as this one."""
     promise_attempt_wait_seconds_max: float = 30.0
+    """How long a reply waits for the contact that it answers (wall time)."""
     promise_batch_records_max: int = 500
+    """Promises settled in one transaction."""
 
     def __post_init__(self) -> None:
         AllocationOrder.parse(self.allocation_order)

@@ -14,17 +14,28 @@ from notifier.adapters.contact_store import erase
 from notifier.adapters.template_checks import SAMPLES, TemplateError
 from notifier.adapters.templates import LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
 from notifier.settings import SHIPPED_TEMPLATES
+from shared.commands import panels
 from shared.commands.connections import acting_person
 from shared.errors import Rejection
 from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
 
 SAMPLE_LENDER: Final = Lender(name="晨光消费金融", agency_regions=frozenset({"US"}))
-Folder = Annotated[Path, typer.Option("--folder", help="where the template files are", file_okay=False)]
+Folder = Annotated[
+    Path, typer.Option("--folder", help="where the template files are", file_okay=False, show_default="those shipped")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
 
-contacts = typer.Typer(help="Contact data of borrowers, which the notifier alone keeps, sealed.", no_args_is_help=True)
-templates = typer.Typer(help="Check the texts that are sent, and show them with sample data.", no_args_is_help=True)
+contacts = typer.Typer(
+    help="Contact data of borrowers, which the notifier alone keeps, sealed.",
+    no_args_is_help=True,
+    rich_help_panel=panels.OPERATE,
+)
+templates = typer.Typer(
+    help="Check the texts that are sent, and show them with sample data.",
+    no_args_is_help=True,
+    rich_help_panel=panels.PREPARE,
+)
 
 
 @contacts.callback()
@@ -42,8 +53,12 @@ def erase_command(
 ) -> None:
     """Delete a borrower's key: name, numbers and messages can never be read again, in no backup of the tables alone.
 
-    Open permits end unused. Stops stay in force for the number. It can't be undone; the lender has to send the
-    borrower again to contact them.
+    Open permits end unused.
+    Stops stay in force for the number.
+    It can't be undone; the lender has to send the borrower again to contact them.
+
+    \b
+    decorum contacts erase B-1001 --reason "request of 2026-09-16"
     """
     if not yes:
         typer.confirm(f"Erase the contact data of {borrower} for good?", abort=True)
@@ -76,7 +91,12 @@ def templates_group() -> None:
 
 @templates.command("check")
 def check_command(folder: Folder = SHIPPED_TEMPLATES) -> None:
-    """Say whether the notifier would start with these templates; a mistake is told with its file and line."""
+    """Say whether the notifier would start with these templates; a mistake is told with its file and line.
+
+    \b
+    decorum templates check
+    decorum templates check --folder services/notifier/templates
+    """
     _book(folder)
     typer.echo(f"{folder}: good: {len(TEMPLATE_NAMES)} templates in {len(LANGUAGES)} languages")
 
@@ -87,7 +107,11 @@ def show_command(
     folder: Folder = SHIPPED_TEMPLATES,
     as_json: AsJson = False,
 ) -> None:
-    """Every text of a template with sample data: to the lender's own borrower, and where it is an agency."""
+    """Every text of a template with sample data: to the lender's own borrower, and where it is an agency.
+
+    \b
+    decorum templates show sms-overdue
+    """
     if name not in TEMPLATE_NAMES:
         raise Rejection(f"there is no template {name}; there are {', '.join(TEMPLATE_NAMES)}")
     book = _book(folder)

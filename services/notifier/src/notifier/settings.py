@@ -22,6 +22,7 @@ class NotifierSettings:
     """
 
     webhook_secret: str
+    """Signs what providers deliver to the webhooks; at least 16 characters."""
     sealing_key: str
     """32 bytes in base64: wraps every borrower's key. Losing it loses all contact data."""
     number_hash_key: str | None = None
@@ -31,19 +32,28 @@ class NotifierSettings:
     agency_regions: tuple[str, ...] = ("US",)
     """Where the lender collects as an agency under Regulation F: texts carry its disclosures."""
     templates_folder: Path = SHIPPED_TEMPLATES
+    """Every text that is sent; checked before the service starts."""
     default_zone: str = "Asia/Shanghai"
     """Whose date "tomorrow" is told from where the lender names no zone."""
     default_region: str = "CN"
     """Where an inbound number without a country belongs."""
 
     sms_name: str = "sms-http"
+    """What the provider of texts is called in stops and outcomes; the gate must call it the same."""
     sms_url: str | None = None
+    """Where it listens; absent: no texts are sent."""
     sms_key: str = ""
+    """The key that it knows this lender by."""
     sms_rate_per_second: float = 500.0
+    """This replica's share of the texts that it takes."""
     voice_name: str = "voice-http"
+    """What the provider of calls is called; the gate must call it the same."""
     voice_url: str | None = None
+    """Where it listens; absent: no calls are made."""
     voice_key: str = ""
+    """The key that it knows this lender by."""
     voice_rate_per_second: float = 100.0
+    """This replica's share of the calls that it takes."""
     sender: str = "Decorum"
     """What a provider shows as the sender, where it can."""
 
@@ -54,6 +64,7 @@ class NotifierSettings:
     requests_max: int = 256
     """Requests to one provider that may be without an answer."""
     claim_records_max: int = 400
+    """Permits claimed in one transaction at most."""
 
     def __post_init__(self) -> None:
         for name in ("sealing_key", "number_hash_key"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -14,14 +15,17 @@ from rich.table import Table
 from scheduler.adapters.strategy_files import GRADING_FILE, read_book, read_grading, read_strategy
 from scheduler.adapters.yaml_lines import StrategyFileError
 from scheduler.domain.strategy import LoanShape, path_of, referral_time, step_times
-from scheduler.settings import SHIPPED_STRATEGIES
+from scheduler.settings import SHIPPED_STRATEGIES, SchedulerSettings
+from shared.commands import panels
 from shared.errors import Rejection
 from shared.money import MINOR_DIGITS
+from shared.settings import load
 
 HELP: Final = "Check treatment strategies, and show the path that they give a loan."
-COLUMNS: Final = ("day", "due_at", "expires_at", "what", "text", "grade")
-commands = typer.Typer(help=HELP, no_args_is_help=True)
-Folder = Annotated[Path, typer.Option("--folder", help="where the strategy files are", file_okay=False)]
+commands = typer.Typer(help=HELP, no_args_is_help=True, rich_help_panel=panels.PREPARE)
+Folder = Annotated[
+    Path, typer.Option("--folder", help="where the strategy files are", file_okay=False, show_default="those shipped")
+]
 
 
 @commands.callback()
@@ -33,7 +37,11 @@ def group() -> None:
 def check_command(
     paths: Annotated[list[Path], typer.Argument(help="strategy files, a grading file, or a folder with all of them")],
 ) -> None:
-    """Say of each file whether a service would start with it; the first mistake is told with its line."""
+    """Say of each file whether a service would start with it; the first mistake is told with its line.
+
+    \b
+    decorum strategy check services/scheduler/strategies
+    """
     failed = False
     for path in paths:
         try:
@@ -69,16 +77,42 @@ def path_command(
 ) -> None:
     """Every step that a loan of this amount would meet, from the reminder to the last referral.
 
-    Times are the first of each step's preferred hours; the gate has the last word on when it is legal.
+    Times are the borrower's own, the first of each step's preferred hours; with --json they are in UTC.
+    The gate has the last word on when it is legal.
+
+    \b
+    decorum strategy path --amount-minor 250000 --due-on 2026-09-10
     """
     rows = _rows(folder, amount_minor, _day(due_on), _currency(currency), zone, broken_promises)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    table = Table(*COLUMNS)
+    _draw(rows, zone)
+
+
+def _draw(rows: list[dict[str, Any]], zone: str) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"Times in {zone}", title_justify="left")
+    for heading in ("day", "due", "expires", "what", "text", "grade"):
+        table.add_column(heading, no_wrap=heading != "text")
     for row in rows:
-        table.add_row(*(str(row[name] or "").removesuffix(":00+00:00").replace("T", " ") for name in COLUMNS))
+        kind, _, target = row["what"].partition(" to ")
+        text = f"to {target}: {row['text']}" if target else row["text"]
+        times = (_local(row[name], zone) for name in ("due_at", "expires_at"))
+        table.add_row(str(row["day"]), *times, kind, text, row["grade"])
     Console().print(table)
+
+
+def _local(instant: str | None, zone: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" if instant else ""
+
+
+def strategy_names() -> tuple[str, ...]:
+    """The strategies that a scheduler with this environment follows: what a stop of a strategy can be of."""
+    try:
+        book = read_book(load(SchedulerSettings, "SCHEDULER_").strategies_folder)
+    except StrategyFileError as error:
+        raise Rejection(str(error)) from error
+    return tuple(strategy.name for strategy in book.by_grade.values())
 
 
 def _rows(

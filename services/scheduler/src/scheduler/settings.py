@@ -12,15 +12,16 @@ SHIPPED_STRATEGIES: Final = Path(__file__).parents[2] / "strategies"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerSettings:
-    """What can be set. `ask_again_minutes` and `resubmit_minutes` are business time."""
+    """What can be set. Minutes are business time."""
 
     strategies_folder: Path = SHIPPED_STRATEGIES
+    """The treatment strategies and `grading.yaml`; a wrong one stops the start."""
     default_zone: str = "Asia/Shanghai"
     """Whose hours are preferred where the lender names no zone; where it is legal is for the gate to say."""
     ask_again_minutes: int = 15
-    """After a deferral that doesn't say until when."""
+    """How long after a deferral that doesn't say until when the gate is asked again."""
     resubmit_minutes: int = 15
-    """After a permit that ended unused."""
+    """How long after a permit that ended unused the attempt is submitted again."""
     release_borrowers_max: int = 500
     """So many borrowers in one transaction of the release loop."""
 

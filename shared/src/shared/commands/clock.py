@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,11 +12,17 @@ from typing import Annotated, Final
 import typer
 
 from shared.clock import ShiftedClock, write_offset
+from shared.commands import panels
 from shared.errors import Rejection
 from shared.service import PlatformSettings
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-commands = typer.Typer(help="Show or move the clock of the platform that runs here.", no_args_is_help=True)
+CONNECT_SECONDS: Final = 2.0
+commands = typer.Typer(
+    help="Show or move the clock of the platform that runs here.",
+    no_args_is_help=True,
+    rich_help_panel=panels.OPERATE,
+)
 
 
 @commands.callback()
@@ -30,17 +38,38 @@ def parse_span(text: str) -> timedelta:
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
+def _require_running(settings: PlatformSettings) -> None:
+    """Raise `Rejection` where the platform with a clock of its own is gone: its file would go on telling a time."""
+    for server in settings.kafka_bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):
+            return
+    raise Rejection(
+        f"nothing answers at {settings.kafka_bootstrap_servers}: the platform whose clock this was has ended "
+        "(`make up` starts one; unset DECORUM_* to use it)"
+    )
+
+
 def _file() -> Path:
     settings = PlatformSettings.load()
     if settings.clock != "shifted" or settings.clock_file is None:
         raise Rejection("this platform runs on the system's time; only a shifted clock can be moved (make up)")
+    _require_running(settings)
     return Path(settings.clock_file)
 
 
 @commands.command("show")
 def show_command() -> None:
-    """The platform's present business instant, in UTC, and where it comes from."""
+    """Show the platform's present business instant, in UTC, and where it comes from.
+
+    A shifted clock belongs to what `decorum up` runs: it is shown only while that runs.
+
+    \b
+    decorum clock show
+    """
     settings = PlatformSettings.load()
+    if settings.clock != "system":
+        _require_running(settings)
     typer.echo(f"{settings.make_clock().now().isoformat(timespec='seconds')} ({settings.clock} clock)")
 
 

@@ -9,12 +9,15 @@ import asyncpg
 import typer
 from sqlalchemy.exc import DBAPIError
 
+from shared.commands import panels
 from shared.errors import Rejection
 from shared.postgres.engine import service_database_url
 from shared.postgres.migrations import SERVICE_PACKAGES, migrate
 from shared.service import PlatformSettings
 
-commands = typer.Typer(help="Bring each service's database to its newest schema.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Bring each service's database to its newest schema.", no_args_is_help=True, rich_help_panel=panels.PREPARE
+)
 
 
 @commands.callback()

@@ -11,15 +11,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from shared.commands import panels
 from shared.commands.connections import acting_person, publish_actions, publisher
 from shared.contracts.operator_actions import DeadLetterAccessedV1
 from shared.contracts.types import Message
-from shared.errors import REASON_CODES, Rejection
+from shared.errors import REASON_CODES, Absent, Rejection
 from shared.kafka.dead_letter_reader import DeadLetter, masked, read_all
 from shared.kafka.dead_letters import REDRIVE_COUNT_MAX, REDRIVE_RECORDS_MAX, redriven
 from shared.service import PlatformSettings
 
-commands = typer.Typer(help="List, show and re-drive records that could not be handled.", no_args_is_help=True)
+commands = typer.Typer(
+    help="List, show and re-drive records that could not be handled.",
+    no_args_is_help=True,
+    rich_help_panel=panels.OPERATE,
+)
 
 Topic = Annotated[str | None, typer.Option("--topic", help="only of this topic (its name without .dead-letter)")]
 Why = Annotated[str | None, typer.Option("--code", help="only with this reason code, such as unknown_currency")]
@@ -56,7 +61,7 @@ def _find(settings: PlatformSettings, place: str) -> DeadLetter:
     for letter in _select(settings):
         if letter.place == place:
             return letter
-    raise Rejection(f"there is no dead letter at {place} (decorum dead-letters list)")
+    raise Absent(f"there is no dead letter at {place} (decorum dead-letters list)")
 
 
 def _audit(letter: DeadLetter, action: str, by: str | None, reason: str, settings: PlatformSettings) -> Message:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from shared.commands import panels
 from shared.commands.connections import publisher
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.registry import BY_MESSAGE_TYPE, LOAN_EVENTS, Contract
@@ -28,7 +29,9 @@ FILE_BYTES_MAX: Final = 1024**3
 BAD_LINES_SHOWN: Final = 50
 STRUCTURED: Final = ("content-type", b"application/cloudevents+json; charset=utf-8")
 
-commands = typer.Typer(help="Publish loan events, as a lender's core systems do.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Publish loan events, as a lender's core systems do.", no_args_is_help=True, rich_help_panel=panels.OPERATE
+)
 
 
 @dataclass(slots=True, kw_only=True)

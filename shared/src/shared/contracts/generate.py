@@ -1,4 +1,4 @@
-"""Writes what others read from the contracts: JSON Schemas, example messages, one AsyncAPI 3 document per service.
+"""Writes what others read: JSON Schemas, example messages, an AsyncAPI 3 document and a table of settings per service.
 
 `python -m shared.contracts.generate` writes; with `--check` it only says what would change and fails if anything would.
 """
@@ -15,6 +15,7 @@ import yaml
 from shared.contracts.examples import AT, EXAMPLES
 from shared.contracts.registry import BY_MESSAGE_TYPE, CONTRACTS, TOPICS, Contract
 from shared.kafka.records import Outgoing, encode
+from shared.settings_tables import settings_of, with_table
 
 ROOT: Final = Path(__file__).parents[4]
 SERVICES: Final = ("scheduler", "compliance-gate", "notifier", "ledger")
@@ -33,7 +34,16 @@ def documents() -> dict[Path, str]:
         files[Path("services") / service / "asyncapi.yaml"] = yaml.safe_dump(
             asyncapi(service), sort_keys=False, allow_unicode=True, width=120
         )
+        package = service.replace("-", "_")
+        files |= _settings(Path("services") / service, f"{package}.settings", f"{package.upper()}_")
+    files |= _settings(Path("shared"), "shared.service", "DECORUM_")
     return files
+
+
+def _settings(folder: Path, module_name: str, prefix: str) -> dict[Path, str]:
+    """The README of `folder` with the table of its settings as they are now."""
+    path = folder / "README.md"
+    return {path: with_table((ROOT / path).read_text(), settings_of(module_name), prefix, root=ROOT)}
 
 
 def schema(contract: Contract) -> dict[str, Any]:

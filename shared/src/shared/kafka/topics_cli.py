@@ -9,29 +9,51 @@ from typing import Annotated
 
 import typer
 
+from shared.commands import panels
 from shared.kafka.topics import Topic, TopicsError, create_topics, differences, load_topics
 
-commands = typer.Typer(help="Create Kafka topics as the file has them, or check that they are.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Create Kafka topics as the file has them, or check that they are.",
+    no_args_is_help=True,
+    rich_help_panel=panels.PREPARE,
+)
 
 Servers = Annotated[
     str,
     typer.Option(
-        "--bootstrap-servers", envvar="DECORUM_KAFKA_BOOTSTRAP_SERVERS", help="Kafka's addresses, comma-separated."
+        "--bootstrap-servers",
+        envvar="DECORUM_KAFKA_BOOTSTRAP_SERVERS",
+        show_envvar=False,
+        help="Kafka's addresses, comma-separated.",
     ),
 ]
 File = Annotated[
     Path | None,
-    typer.Option("--file", envvar="DECORUM_TOPICS_FILE", help="Another topics.yaml.", exists=True, dir_okay=False),
+    typer.Option(
+        "--file",
+        envvar="DECORUM_TOPICS_FILE",
+        show_envvar=False,
+        help="Another topics.yaml.",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 Partitions = Annotated[
     int | None,
-    typer.Option("--partitions", envvar="DECORUM_TOPICS_PARTITIONS", min=1, help="Instead of the file's number."),
+    typer.Option(
+        "--partitions",
+        envvar="DECORUM_TOPICS_PARTITIONS",
+        show_envvar=False,
+        min=1,
+        help="Instead of the file's number.",
+    ),
 ]
 Replication = Annotated[
     int | None,
     typer.Option(
         "--replication-factor",
         envvar="DECORUM_TOPICS_REPLICATION_FACTOR",
+        show_envvar=False,
         min=1,
         help="Instead of the file's number: 1 for a cluster of one broker.",
     ),
@@ -49,7 +71,13 @@ def create(
 ) -> None:
     """Create the topics that are missing, then check all of them.
 
-    Topics that exist are never changed. Ends with 1 and a line for each difference where they are not as the file says.
+    Topics that exist are never changed.
+    Ends with 1 and a line for each difference where they are not as the file says.
+    In the environment: DECORUM_KAFKA_BOOTSTRAP_SERVERS, DECORUM_TOPICS_FILE, …_PARTITIONS, …_REPLICATION_FACTOR.
+
+    \b
+    decorum topics create --bootstrap-servers kafka-1:9092,kafka-2:9092
+    decorum topics create --replication-factor 1
     """
     try:
         topics = load_topics(file, partitions=partitions, replication_factor=replication_factor)
@@ -69,7 +97,11 @@ def check(
 ) -> None:
     """Compare partitions, replication and settings of every topic with the file.
 
-    Ends with 1 and a line for each difference, 2 when the cluster or the file could not be read.
+    Ends with 1 and a line for each difference, with 2 when the cluster or the file can't be read.
+    In the environment: DECORUM_KAFKA_BOOTSTRAP_SERVERS, DECORUM_TOPICS_FILE, …_PARTITIONS, …_REPLICATION_FACTOR.
+
+    \b
+    decorum topics check
     """
     try:
         topics = load_topics(file, partitions=partitions, replication_factor=replication_factor)

@@ -9,20 +9,24 @@ from typing import Annotated
 import msgspec
 import typer
 
-commands = typer.Typer(
-    help="Audit the files that a run left, without asking any service.",
-    invoke_without_command=True,
-    context_settings={"allow_interspersed_args": True},
-)
+commands = typer.Typer()
 SHOWN_MAX = 20
 
 
-@commands.callback()
+@commands.command("audit", rich_help_panel="Run it on this machine")
 def audit_command(
     folder: Annotated[Path, typer.Argument(help="the folder of the run")] = Path("var/demo"),
     json: Annotated[bool, typer.Option("--json", help="one violation a line, as JSON")] = False,
 ) -> None:
-    """Check hours, holidays, caps, permits, opt-outs, amounts and books. Exit 1 with a violation, 2 if unreadable."""
+    """Audit the files that a run left, without asking any service or using its code.
+
+    Hours, holidays, caps, permits, opt-outs, amounts, books, and the form of the files.
+    Ends with 1 if there is a violation, with 2 if a file can't be read.
+
+    \b
+    decorum demo && decorum audit
+    decorum audit var/demo --json
+    """
     from decorum_simulation.audit.records import UnreadableRun
     from decorum_simulation.audit.run import audit
 

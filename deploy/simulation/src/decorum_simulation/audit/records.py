@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 Row = TypeVar("Row")
+LineRow = TypeVar("LineRow", bound="Line")
 
 
 class UnreadableRun(Exception):
@@ -19,10 +22,12 @@ class UnreadableRun(Exception):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """Root of all lines; unknown fields are ignored."""
+    """Root of all lines; unknown fields are ignored. A file is sorted by the fields of `sorted_by`."""
+
+    sorted_by: ClassVar[tuple[str, ...]]
 
 
-class Run(Line, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     virtual_start: datetime
     virtual_end: datetime
@@ -33,6 +38,8 @@ class Run(Line, frozen=True, kw_only=True):
 
 
 class Borrower(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("borrower_id",)
+
     borrower_id: str
     loans: list[str]
     zones: list[str]
@@ -42,6 +49,8 @@ class Borrower(Line, frozen=True, kw_only=True):
 
 
 class Event(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("time", "id")
+
     id: str
     source: str
     type: str
@@ -50,6 +59,8 @@ class Event(Line, frozen=True, kw_only=True):
 
 
 class LoanLine(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("at", "loan_id")
+
     at: datetime
     borrower_id: str
     loan_id: str
@@ -59,12 +70,14 @@ class LoanLine(Line, frozen=True, kw_only=True):
     closed: bool
 
 
-class RuleLine(Line, frozen=True, kw_only=True):
+class RuleLine(msgspec.Struct, frozen=True, kw_only=True):
     rule_id: str
     result: str
 
 
 class Decision(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("at", "decision_id")
+
     at: datetime
     decision_id: str
     attempt_id: str | None
@@ -83,6 +96,8 @@ class Decision(Line, frozen=True, kw_only=True):
 
 
 class CarrierLine(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("at", "attempt_id")
+
     at: datetime
     kind: str
     channel: str
@@ -94,6 +109,8 @@ class CarrierLine(Line, frozen=True, kw_only=True):
 
 
 class Inbound(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("at", "id")
+
     at: datetime
     id: str
     kind: str
@@ -103,6 +120,8 @@ class Inbound(Line, frozen=True, kw_only=True):
 
 
 class Payment(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("at", "payment_id")
+
     at: datetime
     payment_id: str
     borrower_id: str
@@ -113,6 +132,8 @@ class Payment(Line, frozen=True, kw_only=True):
 
 
 class Posting(Line, frozen=True, kw_only=True):
+    sorted_by: ClassVar[tuple[str, ...]] = ("at", "transaction_id")
+
     at: datetime
     transaction_id: str
     kind: str
@@ -122,6 +143,17 @@ class Posting(Line, frozen=True, kw_only=True):
     currency: str
     borrower_id: str | None
     loan_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileForm:
+    """How one file is put together."""
+
+    name: str
+    lines: int
+    misplaced: tuple[int, ...]
+    """Numbers of the lines that belong before the line above them."""
+    sorted_by: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +175,7 @@ class Evidence:
     """What the carrier noted about each attempt besides the requests."""
     permits: dict[str, list[Decision]]
     """Allowed decisions by attempt."""
+    forms: list[FileForm]
 
     def of_type(self, name: str, data_type: type[Row]) -> list[tuple[Event, Row]]:
         """Events of one type with their bodies."""
@@ -166,10 +199,11 @@ def read_run(folder: Path) -> Evidence:
         run = msgspec.json.decode(run_file.read_bytes(), type=Run)
     except (OSError, msgspec.DecodeError) as error:
         raise UnreadableRun(f"{run_file}: {error}") from error
-    carrier = _lines(folder / "carrier.jsonl", CarrierLine)
-    decisions = _lines(folder / "decisions.jsonl", Decision)
+    forms: list[FileForm] = []
+    carrier = _lines(folder / "carrier.jsonl", CarrierLine, forms)
+    decisions = _lines(folder / "decisions.jsonl", Decision, forms)
     loans: defaultdict[str, list[LoanLine]] = defaultdict(list)
-    for line in sorted(_lines(folder / "loans.jsonl", LoanLine), key=lambda line: line.at):
+    for line in sorted(_lines(folder / "loans.jsonl", LoanLine, forms), key=lambda line: line.at):
         loans[line.loan_id].append(line)
     outcomes: defaultdict[str, list[CarrierLine]] = defaultdict(list)
     for entry in carrier:
@@ -182,17 +216,18 @@ def read_run(folder: Path) -> Evidence:
     requests = sorted((e for e in carrier if e.kind == "request"), key=lambda e: (e.at, e.attempt_id))
     return Evidence(
         run=run,
-        borrowers={b.borrower_id: b for b in _lines(folder / "borrowers.jsonl", Borrower)},
-        events=_events(_lines(folder / "events.jsonl", Event)),
+        borrowers={b.borrower_id: b for b in _lines(folder / "borrowers.jsonl", Borrower, forms)},
+        events=_events(_lines(folder / "events.jsonl", Event, forms)),
         loans=dict(loans),
         decisions=decisions,
         carrier=carrier,
-        inbound=_lines(folder / "inbound.jsonl", Inbound),
-        payments=_lines(folder / "payments.jsonl", Payment),
-        postings=_lines(folder / "postings.jsonl", Posting),
+        inbound=_lines(folder / "inbound.jsonl", Inbound, forms),
+        payments=_lines(folder / "payments.jsonl", Payment, forms),
+        postings=_lines(folder / "postings.jsonl", Posting, forms),
         requests=requests,
         outcomes=dict(outcomes),
         permits=dict(permits),
+        forms=forms,
     )
 
 
@@ -206,9 +241,10 @@ def _events(events: Sequence[Event]) -> dict[str, list[Event]]:
     return dict(grouped)
 
 
-def _lines(path: Path, line_type: type[Row]) -> list[Row]:
-    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(line_type)
-    rows: list[Row] = []
+def _lines(path: Path, line_type: type[LineRow], forms: list[FileForm]) -> list[LineRow]:
+    """The lines of a file; `forms` is told how the file is put together."""
+    decoder: msgspec.json.Decoder[LineRow] = msgspec.json.Decoder(line_type)
+    rows: list[LineRow] = []
     try:
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
             try:
@@ -217,4 +253,7 @@ def _lines(path: Path, line_type: type[Row]) -> list[Row]:
                 raise UnreadableRun(f"{path}, line {number}: {error}") from error
     except OSError as error:
         raise UnreadableRun(f"{path}: {error.strerror}") from error
+    key: Callable[[Any], Any] = attrgetter(*line_type.sorted_by)
+    misplaced = tuple(n for n, (above, row) in enumerate(pairwise(rows), start=2) if key(row) < key(above))
+    forms.append(FileForm(name=path.name, lines=len(rows), misplaced=misplaced, sorted_by=line_type.sorted_by))
     return rows

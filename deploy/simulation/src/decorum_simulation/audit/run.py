@@ -8,6 +8,7 @@ from pathlib import Path
 
 from decorum_simulation.audit.caps import check_caps
 from decorum_simulation.audit.completeness import check_decisions
+from decorum_simulation.audit.form import check_order
 from decorum_simulation.audit.hours import check_hours, check_inconvenient
 from decorum_simulation.audit.money import check_amounts, check_books
 from decorum_simulation.audit.permits import check_permit_ends, check_permits
@@ -48,6 +49,7 @@ def audit_evidence(evidence: Evidence) -> AuditResult:
     check_amounts(evidence, owners, findings)
     check_books(evidence, findings)
     check_decisions(evidence, findings)
+    check_order(evidence, findings)
     ordered = sorted(findings.violations, key=lambda v: (v.at is None, str(v.at), v.kind, sorted(v.ids.items())))
     return AuditResult(violations=tuple(ordered), checked=findings.checked)
 

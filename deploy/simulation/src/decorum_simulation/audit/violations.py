@@ -44,6 +44,7 @@ Kind = Literal[
     "decision_twice",
     "permit_without_end",
     "permit_ended_twice",
+    "out_of_order",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-commands = typer.Typer(
-    help="Live a month of a lender in virtual time on the real services; leaves files, an audit and a report.",
-    invoke_without_command=True,
-)
+from shared.commands import panels
+
+commands = typer.Typer()
 
 
-@commands.callback()
+@commands.command("demo", rich_help_panel=panels.RUN)
 def demo_command(
     borrowers: Annotated[int, typer.Option(help="how many synthetic borrowers")] = 2_000,
     days: Annotated[int, typer.Option(help="how many days")] = 30,
@@ -24,7 +23,15 @@ def demo_command(
     limit: Annotated[int | None, typer.Option(help="at most so many accounts of the portfolio")] = None,
     out: Annotated[Path, typer.Option(help="folder for the files and the report")] = Path("var/demo"),
 ) -> None:
-    """Run the demo. Exit 1 if its own audit finds a violation or a record could not be handled."""
+    """Live a month of a lender in virtual time on the real services; leaves files, an audit and a report.
+
+    Ends with 1 if the audit finds a violation or a record could not be handled.
+    The audit can be repeated from the files alone: `decorum audit`.
+
+    \b
+    decorum demo --borrowers 60 --days 5
+    decorum demo --portfolio accounts.csv --limit 1000
+    """
     from decorum_simulation.demo.console import run_with_progress
     from decorum_simulation.demo.options import DemoOptions, parse_start, parse_tick
 

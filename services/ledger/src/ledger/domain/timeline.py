@@ -1,25 +1,52 @@
-"""The case timeline: one row for everything that happened to a borrower, without any personal data.
+"""The case timeline: one row for everything that happened to a borrower, without names, numbers and what they wrote.
 
-Names, numbers and free texts (reasons that people typed) stay out; ids, codes, amounts and rules go in. The rows of
-the five loan events keep the whole message: they are the history that a late event is folded into again.
+Ids, codes, amounts and rules go in, and who of the lender did what by hand, and why. That reason is the one free text
+that is kept: a stop that nobody can explain is not audited. What looks like a number or an address in it is masked,
+and it goes from here to a person alone, never to a log or a metric. The rows of the five loan events keep the whole
+message: they are the history that a late event is folded into again.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from shared.contracts import (
     AttemptSubmittedV1,
+    BalanceChangedV1,
     BorrowerUpdatedV1,
+    ConsentChangedV1,
     ContactAllowedV1,
     ContactDeferredV1,
     ContactDeniedV1,
     ContactHeldV1,
+    ContactMadeV1,
+    ContactNotMadeV1,
+    ContactProgressedV1,
+    ContactUnknownV1,
+    DeadLetterAccessedV1,
+    ExternalContactMadeV1,
+    HeldReviewedV1,
+    LoanClosedV1,
+    LoanOverdueV1,
+    LoanRegisteredV1,
     Message,
+    PaymentPostedV1,
+    PaymentReceivedV1,
     PaymentReversedV1,
+    PaymentUnpostedV1,
+    PermitRevokedV1,
+    PromiseBrokenV1,
+    PromiseKeptV1,
+    PromiseOpenedV1,
+    PromisePartlyKeptV1,
     ReferralRecordedV1,
+    ReplyReceivedV1,
+    RestrictionChangedV1,
+    StopLiftedV1,
+    StopOrderedV1,
 )
 from shared.contracts.decisions import Decision, RuleSpoken
 
@@ -28,6 +55,45 @@ _CODED_REASONS: Final = frozenset(
     {"ContactNotMadeV1", "PermitRevokedV1", "LoanClosedV1", "ContactDeniedV1", "ContactHeldV1"}
 )
 """Messages whose `reason` is a code of ours, not something that a person typed."""
+_MASKED: Final = "***"
+_DATE_OR_PERSONAL: Final = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?!\d)|\S+@\S+|\+?\d(?:[ .()/\-]{0,2}\d){6,}[Xx]?")
+"""A date, which stays; an e-mail address; seven digits and more, however they are set apart: a number, an identity."""
+
+CAUSAL_ORDER: Final[tuple[type[Message], ...]] = (
+    BorrowerUpdatedV1,
+    LoanRegisteredV1,
+    LoanOverdueV1,
+    PaymentReceivedV1,
+    PaymentReversedV1,
+    LoanClosedV1,
+    ConsentChangedV1,
+    RestrictionChangedV1,
+    ExternalContactMadeV1,
+    StopOrderedV1,
+    StopLiftedV1,
+    HeldReviewedV1,
+    DeadLetterAccessedV1,
+    ReplyReceivedV1,
+    PaymentPostedV1,
+    PaymentUnpostedV1,
+    BalanceChangedV1,
+    PromiseOpenedV1,
+    PromiseKeptV1,
+    PromisePartlyKeptV1,
+    PromiseBrokenV1,
+    ReferralRecordedV1,
+    AttemptSubmittedV1,
+    ContactAllowedV1,
+    ContactDeferredV1,
+    ContactDeniedV1,
+    ContactHeldV1,
+    PermitRevokedV1,
+    ContactMadeV1,
+    ContactNotMadeV1,
+    ContactUnknownV1,
+    ContactProgressedV1,
+)
+"""What happened at one instant is told in this order: what was learned, what was booked, what was done about it."""
 
 
 def detail(message: Message) -> Any:
@@ -51,6 +117,20 @@ def _profile(message: BorrowerUpdatedV1) -> dict[str, Any]:
         "zones": message.zones,
         "contact_points": points,
     }
+
+
+def _by_hand(message: Message) -> dict[str, Any]:
+    kept = {name: getattr(message, name) for name in message.__struct_fields__ if name != "borrower_id"}
+    return kept | {"reason": masked(kept["reason"])}
+
+
+def masked(text: str) -> str:
+    """What a person typed, without what looks like a telephone number, an identity or account number, an address."""
+    return _DATE_OR_PERSONAL.sub(lambda found: found[0] if _is_date(found[0]) else _MASKED, text)
+
+
+def _is_date(text: str) -> bool:
+    return re.fullmatch(r"\d{4}-\d\d-\d\d", text) is not None
 
 
 def _reversal(message: PaymentReversedV1) -> PaymentReversedV1:
@@ -128,4 +208,8 @@ _DESCRIPTIONS: Final[dict[type[Message], Callable[[Any], Any]]] = {
     ContactDeferredV1: _decision,
     ContactDeniedV1: _decision,
     ContactHeldV1: _decision,
+    StopOrderedV1: _by_hand,
+    StopLiftedV1: _by_hand,
+    HeldReviewedV1: _by_hand,
+    DeadLetterAccessedV1: _by_hand,
 }
