@@ -19,7 +19,9 @@ from shared.errors import Rejection
 from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
 
-SAMPLE_LENDER: Final = Lender(name="晨光消费金融", agency_regions=frozenset({"US"}))
+SAMPLE_LENDER: Final = Lender(
+    names={"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}, agency_regions=frozenset({"US"})
+)
 Folder = Annotated[Path, typer.Option("--folder", help="where the template files are", file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
 
@@ -94,9 +96,13 @@ def show_command(
     channel = "sms" if name.startswith("sms-") else "voice"
     for (of_channel, language), samples in SAMPLES.items():
         for speech, attempt in samples if of_channel == channel else ():
-            text = book.render(msgspec.structs.replace(attempt, template=name), speech)
-            shown = {"template": name, "language": language, "region": speech.region, "text": text}
-            typer.echo(json.dumps(shown, ensure_ascii=False) if as_json else f"[{language} {speech.region}] {text}")
+            script = book.render(msgspec.structs.replace(attempt, template=name), speech)
+            shown = {"template": name, "language": language, "region": speech.region, "text": script.text}
+            if script.opening is not None:
+                shown["opening"] = script.opening
+            parts = [part for part in (script.opening, script.text) if part is not None]
+            plain = f"[{language} {speech.region}] " + "\n  once confirmed: ".join(parts)
+            typer.echo(json.dumps(shown, ensure_ascii=False) if as_json else plain)
 
 
 def _book(folder: Path) -> TemplateBook:
