@@ -312,6 +312,29 @@ async def test_a_payment_that_the_balance_shows_by_now_or_that_is_gone_puts_noth
     assert isinstance(told, ContactAllowedV1)
 
 
+@pytest.mark.parametrize("cause", ["payment", "reversal", "repost"])
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
+async def test_another_payment_on_the_loan_ends_no_wait_for_one_that_the_balance_does_not_show(
+    world: World, name: Callable[[], str], cause: str, together: bool
+) -> None:
+    """The second payment makes a balance of its own; the first is shown by no balance before the next snapshot."""
+    b = name()
+    await world.known(b)
+    second = balance(b, version=2, overdue=30_000, cause=cause)
+    for batch in ([late_payment(b), second],) if together else ([late_payment(b)], [second]):
+        await world.take(*batch)
+    [waits] = await world.take(attempt(b, version=2))
+    assert isinstance(waits, ContactDeferredV1)
+    assert ("platform.payment", "deferred") in {(rule.rule_id, rule.result) for rule in waits.rules}
+
+    third = balance(b, version=4, overdue=20_000, cause="payment")
+    await world.take(*([third, balance(b, version=3, overdue=20_000)] if together else [third]))
+    if not together:
+        await world.take(balance(b, version=3, overdue=20_000))  # the snapshot arrives after what came later
+    [goes] = await world.take(attempt(b, f"{b}-A2", version=4))
+    assert isinstance(goes, ContactAllowedV1)
+
+
 async def test_a_new_balance_revokes_what_would_say_an_old_amount_and_nothing_else(
     world: World, name: Callable[[], str]
 ) -> None:

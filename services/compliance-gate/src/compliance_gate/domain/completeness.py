@@ -91,13 +91,15 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
 
 
 def _is_awaited(payment: UnpostedPayment, facts: Facts, now: datetime) -> bool:
-    """A booked payment is awaited until the loan's balance is a newer one, or until its time has passed."""
+    """A booked payment is awaited until a snapshot restates the loan, or until its time has passed."""
     if payment.until is None:
         return True
-    loan = _loan(facts, payment.loan_id) if payment.loan_id is not None else None
+    restated = payment.snapshot_version
+    if restated is None:
+        loan = _loan(facts, payment.loan_id) if payment.loan_id is not None else None
+        restated = loan.balance_version if loan is not None else None
     version = payment.balance_version
-    newer = loan is not None and version is not None and loan.balance_version > version
-    return now < payment.until and not newer
+    return now < payment.until and not (restated is not None and version is not None and restated > version)
 
 
 def judge_expiry(attempt: Attempt, now: datetime) -> Ruling | None:
