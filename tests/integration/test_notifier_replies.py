@@ -230,6 +230,22 @@ async def test_a_stop_is_kept_in_the_transaction_of_its_message_for_everybody_wi
     assert by_borrower["B2"].contact_point_id == "C1"
 
 
+async def test_the_confirmation_of_an_opt_out_passes_the_suppression_and_nothing_else_does(engine: AsyncEngine) -> None:
+    hooks = await sent(engine)
+    await hooks.inbound("stop")
+    await hooks.rig.consume(
+        allowed("B1", "A2", sequence=2, purpose="opt_out_confirmation", template="sms-opt-out-confirmation"),
+        allowed("B1", "A3", sequence=2),
+        allowed("B1", "A4", sequence=2, purpose="opt_out_confirmation"),
+    )
+    await hooks.rig.send_all()
+    await hooks.rig.settle()
+    states = await hooks.rig.states()
+    assert states[("A2", 1)] == ("made", None)
+    assert states[("A3", 1)] == ("not_made", "stopped")
+    assert states[("A4", 1)] == ("not_made", "template_failed"), "a demand in the name of a confirmation"
+
+
 async def test_a_stop_on_one_channel_leaves_the_other(engine: AsyncEngine) -> None:
     hooks = await sent(engine)
     await hooks.inbound("stop")

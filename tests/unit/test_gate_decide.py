@@ -347,6 +347,14 @@ def test_one_answer_to_each_message_in_its_medium_is_not_counted_and_is_allowed(
     assert deferred(decided(asked=call, known=facts(history=calls, inbound=(message,))))[0] == "courteous.calls-a-day"
 
 
+def test_a_confirmation_waits_for_the_opt_out_that_it_speaks_of() -> None:
+    confirmation = attempt(purpose="opt_out_confirmation", amounts=())
+    told = decided(asked=confirmation)
+    assert deferred(told)[0] == "platform.facts"
+    on_calls = facts(opt_outs=(OptOut(channel="voice", since=TUESDAY),))
+    assert deferred(decided(asked=confirmation, known=on_calls))[0] == "platform.facts"
+
+
 def test_one_confirmation_of_an_opt_out_is_allowed_and_nothing_else() -> None:
     known = facts(history=(contact(beijing("2026-09-15T09:10")),), opt_outs=(OptOut(channel="sms", since=TUESDAY),))
     confirmation = attempt(purpose="opt_out_confirmation", amounts=())

@@ -14,7 +14,7 @@ import pytest
 from babel.numbers import format_currency
 
 from notifier.adapters.template_checks import SAMPLES, TemplateError, check_text
-from notifier.adapters.templates import TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.adapters.templates import CONFIRMATION, TEMPLATE_NAMES, Lender, TemplateBook
 from notifier.domain.call_keys import DETAIL_KEYS, OPENING_KEYS
 from notifier.ports import Speech, TemplateFailed
 from notifier.settings import SHIPPED_TEMPLATES
@@ -33,8 +33,11 @@ def text_of(speech: Speech = HOME, **changes: Any) -> str:
     return BOOK.render(attempt(**changes), speech).text
 
 
+DEMANDS = [name for name in TEMPLATE_NAMES if name != CONFIRMATION]
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
-@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+@pytest.mark.parametrize("name", DEMANDS)
 def test_every_text_names_the_lender_the_person_and_the_amount(name: str, language: Language) -> None:
     channel: Channel = "sms" if name.startswith("sms-") else "voice"
     text = text_of(template=name, language=language, channel=channel)
@@ -45,7 +48,7 @@ def test_every_text_names_the_lender_the_person_and_the_amount(name: str, langua
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATE_NAMES if name.startswith("sms-")])
+@pytest.mark.parametrize("name", [name for name in DEMANDS if name.startswith("sms-")])
 def test_every_sms_carries_the_way_to_opt_out(name: str) -> None:
     assert text_of(template=name).endswith("回复TD退订")
     assert "Reply STOP to opt out" in text_of(template=name, language="en")
@@ -72,6 +75,22 @@ def test_whoever_picks_up_a_call_hears_who_calls_and_for_whom_and_nothing_of_a_d
 
 def test_a_text_message_has_no_opening() -> None:
     assert BOOK.render(attempt(), HOME).opening is None
+
+
+def test_a_confirmation_of_an_opt_out_says_that_and_nothing_else() -> None:
+    confirmation: dict[str, Any] = {"template": CONFIRMATION, "purpose": "opt_out_confirmation"}
+    assert text_of(**confirmation) == "【晨光消费金融】您已退订，我们不会再向此号码发送短信。"
+    english = text_of(**confirmation, language="en", speech=ABROAD)
+    assert english == (
+        "Dawnlight Consumer Finance: You have opted out. We will send no more text messages to this number."
+    )
+
+
+def test_what_passes_a_suppression_is_never_a_demand() -> None:
+    with pytest.raises(TemplateFailed):
+        text_of(purpose="opt_out_confirmation")
+    with pytest.raises(TemplateFailed):
+        text_of(template=CONFIRMATION)
 
 
 def test_no_key_of_a_call_has_two_meanings() -> None:
@@ -167,6 +186,10 @@ def folder(tmp_path: Path) -> Path:
         ("call-overdue-late", "calling for {{ name }}. If", "calling {{ name }} about a payment. If", 8, "payment"),
         ("call-overdue-late", "calling for {{ name }}. If", "calling {{ name }}, who must go to court. If", 8, "court"),
         ("call-overdue-late", "Hello, this is {{ lender }} calling", "Hello, we are calling", 8, "Dawnlight"),
+        (CONFIRMATION, "您已退订，", "您的欠款已退订，", 5, "欠"),
+        (CONFIRMATION, "You have opted out.", "You have opted out. You still owe us money.", 6, "owe"),
+        (CONFIRMATION, "You have opted out.", "Goodbye.", 6, "have opted out"),
+        (CONFIRMATION, "【{{ lender }}】", "【{{ lender }}】{{ amount }}", 5, "amount"),
         ("call-overdue-late", "openings:", "opening:", 1, "mapping"),
         ("sms-overdue", "channel: sms", "channel: fax", 1, "channel"),
         ("sms-overdue", "  en: |", "  fr: |", 1, "zh, en"),

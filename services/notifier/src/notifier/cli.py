@@ -12,7 +12,7 @@ import typer
 
 from notifier.adapters.contact_store import erase
 from notifier.adapters.template_checks import SAMPLES, TemplateError
-from notifier.adapters.templates import LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.adapters.templates import CONFIRMATION, LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
 from notifier.settings import SHIPPED_TEMPLATES
 from shared.commands.connections import acting_person
 from shared.errors import Rejection
@@ -96,7 +96,8 @@ def show_command(
     channel = "sms" if name.startswith("sms-") else "voice"
     for (of_channel, language), samples in SAMPLES.items():
         for speech, attempt in samples if of_channel == channel else ():
-            script = book.render(msgspec.structs.replace(attempt, template=name), speech)
+            purpose = "opt_out_confirmation" if name == CONFIRMATION else attempt.purpose
+            script = book.render(msgspec.structs.replace(attempt, template=name, purpose=purpose), speech)
             shown = {"template": name, "language": language, "region": speech.region, "text": script.text}
             if script.opening is not None:
                 shown["opening"] = script.opening

@@ -21,6 +21,8 @@ class SchedulerSettings:
     """After a deferral that doesn't say until when."""
     resubmit_minutes: int = 15
     """After a permit that ended unused."""
+    opt_out_confirmation: bool = False
+    """Whether a stop by text is confirmed once, by a text that says nothing else and goes through the gate."""
     release_borrowers_max: int = 500
     """So many borrowers in one transaction of the release loop."""
 

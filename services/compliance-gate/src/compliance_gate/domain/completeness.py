@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from compliance_gate.domain.facts import Attempt, Earlier, Facts, LoanFacts, Stop, UnpostedPayment
+from compliance_gate.domain.replies import has_opted_out
 from compliance_gate.domain.rules import Terms
 from compliance_gate.domain.verdicts import Found, Ruling
 
@@ -44,6 +45,8 @@ def judge_facts(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> 
         missing = "zone"
     elif attempt.number_key is None:
         missing = "number"
+    elif attempt.purpose == "opt_out_confirmation" and not has_opted_out(attempt, facts, now):
+        missing = "opt-out"
     if missing is None:
         return None
     found = (("missing", missing),)

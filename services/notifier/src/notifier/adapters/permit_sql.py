@@ -37,7 +37,7 @@ _BLOCK: Final = f"""(CASE
     THEN 'stopped'
   WHEN EXISTS (SELECT 1 FROM operator_stop s
        WHERE NOT s.lifted AND s.kind = 'borrower' AND s.value = p.borrower_id) THEN 'stopped'
-  WHEN EXISTS (SELECT 1 FROM suppression x
+  WHEN p.purpose <> 'opt_out_confirmation' AND EXISTS (SELECT 1 FROM suppression x
        WHERE x.number_hash = c.number_hash AND x.channel = p.channel) THEN 'stopped'
   WHEN EXISTS (SELECT 1 FROM permit o
        WHERE o.borrower_id = p.borrower_id AND o.attempt_id = p.attempt_id AND o.sent_at IS NOT NULL) THEN 'rejected'

@@ -15,6 +15,7 @@ from shared.contracts import AttemptLoan, AttemptSubmittedV1, Channel, Language
 SMS_LENGTH_MAX: Final = 500
 CALL_LENGTH_MAX: Final = 1_200
 OPENING_LENGTH_MAX: Final = 400
+CONFIRMATION_LENGTH_MAX: Final = 160
 _OPT_OUT: Final[dict[Language, str]] = {"zh": "回复TD退订", "en": "Reply STOP to opt out"}
 """12 CFR 1006.6(e): every electronic message carries a simple way to opt out."""
 _THREATS: Final[dict[Language, re.Pattern[str]]] = {
@@ -24,6 +25,7 @@ _THREATS: Final[dict[Language, re.Pattern[str]]] = {
 """No threats and nothing that involves a third person: GB/T 45251, the bankers' guideline, 12 CFR 1006.22."""
 
 
+_OPTED_OUT: Final[dict[Language, str]] = {"zh": "已退订", "en": "have opted out"}
 _EXPLAINED_KEY: Final = re.compile(r"(?:按|press )(\d)", re.IGNORECASE)
 _OF_A_DEBT: Final[dict[Language, re.Pattern[str]]] = {
     "zh": re.compile(r"债|欠|逾期|贷|借|还款|还钱|还清|催|账单|账户|款|到期|付|金额|余额|信用|[¥￥$]"),
@@ -80,6 +82,20 @@ def check_opening(text: str, language: Language, *, lender: str, name: str) -> s
         if found is not None:
             return f"must not say {found[0]!r} before the person has confirmed"
     return _check_call(text, OPENING_KEYS, OPENING_LENGTH_MAX)
+
+
+def check_confirmation(text: str, language: Language, *, lender: str) -> str | None:
+    """Why an opt-out must not be confirmed with `text`, or None: it contains the confirmation and nothing else."""
+    for needed in (lender, _OPTED_OUT[language]):
+        if needed not in text:
+            return f"must say {needed!r}"
+    said = text.replace(lender, " ")
+    for pattern in (_THREATS[language], _OF_A_DEBT[language]):
+        found = pattern.search(said)
+        if found is not None:
+            return f"must not say {found[0]!r} to somebody who has opted out"
+    too_long = len(text) > CONFIRMATION_LENGTH_MAX
+    return f"is longer than {CONFIRMATION_LENGTH_MAX} characters" if too_long else None
 
 
 def _check_call(text: str, keys: Mapping[str, str], length_max: int) -> str | None:

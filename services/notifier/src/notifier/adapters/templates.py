@@ -17,7 +17,7 @@ from babel.dates import format_date
 from babel.numbers import format_currency
 from jinja2.sandbox import SandboxedEnvironment
 
-from notifier.adapters.template_checks import SAMPLES, TemplateError, check_opening, check_text
+from notifier.adapters.template_checks import SAMPLES, TemplateError, check_confirmation, check_opening, check_text
 from notifier.ports import Script, Speech, TemplateFailed
 from shared.contracts import AttemptSubmittedV1, Channel, Language
 from shared.money import MINOR_DIGITS
@@ -30,7 +30,9 @@ TEMPLATE_NAMES: Final = (
     "sms-final",
     "call-overdue",
     "call-overdue-late",
+    "sms-opt-out-confirmation",
 )
+CONFIRMATION: Final = "sms-opt-out-confirmation"
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _LOCALES: Final[dict[Language, str]] = {"zh": "zh_Hans_CN", "en": "en_US"}
 _NAMELESS: Final[dict[Language, str]] = {"zh": "客户", "en": "customer"}
@@ -82,7 +84,11 @@ class TemplateBook:
         text = self._texts.get((attempt.template, attempt.language))
         if text is None or text.channel != attempt.channel or attempt.party != "borrower":
             raise TemplateFailed(attempt.template)
+        if (attempt.template == CONFIRMATION) != (attempt.purpose == "opt_out_confirmation"):
+            raise TemplateFailed(attempt.template)  # what passes a suppression says nothing but the confirmation
         try:
+            if attempt.template == CONFIRMATION:
+                return Script(text=self._confirm(text.template, attempt.language))
             opening = None if text.opening is None else self._open(text.opening, attempt.language, speech)
             return Script(opening=opening, text=self._fill(text.template, attempt, speech))
         except (jinja2.TemplateError, ArithmeticError, ValueError, KeyError) as error:
@@ -105,6 +111,9 @@ class TemplateBook:
         filled = template.render(lender=self._lender.names[language], name=_name(language, speech))
         return _on_one_line(filled, language)
 
+    def _confirm(self, template: jinja2.Template, language: Language) -> str:
+        return _on_one_line(template.render(lender=self._lender.names[language]), language)
+
     def _disclosure(self, language: Language, speech: Speech) -> str:
         if not self._lender.is_agency_for(speech.region, speech.zones):
             return ""
@@ -123,6 +132,10 @@ class TemplateBook:
             if channel == "voice":
                 opening = self._opening(environment, path, language, openings[language])
             self._texts[name, language] = _Text(channel, template, opening)
+            if name == CONFIRMATION:
+                text = _tried(path, line, lambda t=template, n=language: self._confirm(t, n))  # type: ignore[misc]
+                _refuse(path, line, check_confirmation(text, language, lender=self._lender.names[language]))
+                continue
             for speech, attempt in SAMPLES[channel, language]:
                 must_say = [self._lender.names[language], _amount(attempt.due_minor, attempt.currency, language)]
                 must_say += [self._disclosure(language, speech)]
