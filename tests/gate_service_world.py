@@ -81,7 +81,7 @@ def balance(
 ) -> BalanceChangedV1:
     """500 yuan overdue."""
     amounts = Amounts(principal_minor=overdue)
-    told: dict[str, Any] = {"overdue": amounts, "outstanding": amounts, "closed": False, **changed}
+    told: dict[str, Any] = {"overdue": amounts, "outstanding": amounts, "closed": False, "cause": "snapshot", **changed}
     return BalanceChangedV1(
         borrower_id=borrower_id,
         loan_id=loan_id or f"{borrower_id}-L1",
@@ -91,7 +91,6 @@ def balance(
         next_due_on=None,
         next_due=Amounts(),
         as_of=NOW,
-        cause="snapshot",
         **told,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from notifier.adapters.http_providers import (
     HttpVoiceProvider,
     ProviderSettings,
 )
-from notifier.ports import Answer, Provider, SendRequest
+from notifier.ports import Answer, Provider, Script, SendRequest
 from notifier.testing.carrier import HttpCarrier
 from notifier.testing.fakes import FakeProvider
 
@@ -73,7 +74,7 @@ def asking(attempt_id: str) -> SendRequest:
     return SendRequest(
         attempt_id=attempt_id,
         to="+8613800138000",
-        text="您好",
+        script=Script(opening="您好", text="您好"),
         language="zh",
         not_after=datetime(2026, 9, 16, 3, tzinfo=UTC),
     )
@@ -81,6 +82,19 @@ def asking(attempt_id: str) -> SendRequest:
 
 async def test_an_accepted_request_has_the_carrier_s_id(setting: Setting) -> None:
     assert await setting.provider.send(asking("A1")) == Answer(kind="accepted", message_id="M-A1")
+
+
+async def test_a_call_without_an_opening_is_never_asked_for() -> None:
+    async with HttpCarrier() as carrier:
+        settings = ProviderSettings(
+            name="http", url=carrier.url, key="key", sender="s", timeout_seconds=5, connections_max=4
+        )
+        provider = HttpVoiceProvider(settings)
+        await provider.start()
+        request = dataclasses.replace(asking("A1"), script=Script(text="您好"))
+        assert (await provider.send(request)).kind == "rejected"
+        assert carrier.requests == []
+        await provider.stop()
 
 
 async def test_a_known_key_is_accepted_with_the_first_id(setting: Setting) -> None:
@@ -154,7 +168,10 @@ async def test_a_connection_that_idled_is_not_used_again_lest_the_server_be_clos
     seen = []
     for attempt_id, pause_seconds in (("A1", 0.0), ("A2", 0.0), ("A3", KEEP_ALIVE_SECONDS + 0.1)):
         await asyncio.sleep(pause_seconds)
-        assert (await provider.send(asking(attempt_id))).kind == "accepted"
+        request = dataclasses.replace(
+            asking(attempt_id), script=Script(text="您好")
+        )  # one brace: a request ends with it
+        assert (await provider.send(request)).kind == "accepted"
         seen.append(connections)
     assert seen == [1, 1, 2]
     await provider.stop()

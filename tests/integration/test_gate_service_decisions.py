@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -312,6 +313,29 @@ async def test_a_payment_that_the_balance_shows_by_now_or_that_is_gone_puts_noth
     assert isinstance(told, ContactAllowedV1)
 
 
+@pytest.mark.parametrize("cause", ["payment", "reversal", "repost"])
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
+async def test_another_payment_on_the_loan_ends_no_wait_for_one_that_the_balance_does_not_show(
+    world: World, name: Callable[[], str], cause: str, together: bool
+) -> None:
+    """The second payment makes a balance of its own; the first is shown by no balance before the next snapshot."""
+    b = name()
+    await world.known(b)
+    second = balance(b, version=2, overdue=30_000, cause=cause)
+    for batch in ([late_payment(b), second],) if together else ([late_payment(b)], [second]):
+        await world.take(*batch)
+    [waits] = await world.take(attempt(b, version=2))
+    assert isinstance(waits, ContactDeferredV1)
+    assert ("platform.payment", "deferred") in {(rule.rule_id, rule.result) for rule in waits.rules}
+
+    third = balance(b, version=4, overdue=20_000, cause="payment")
+    await world.take(*([third, balance(b, version=3, overdue=20_000)] if together else [third]))
+    if not together:
+        await world.take(balance(b, version=3, overdue=20_000))  # the snapshot arrives after what came later
+    [goes] = await world.take(attempt(b, f"{b}-A2", version=4))
+    assert isinstance(goes, ContactAllowedV1)
+
+
 async def test_a_new_balance_revokes_what_would_say_an_old_amount_and_nothing_else(
     world: World, name: Callable[[], str]
 ) -> None:
@@ -357,6 +381,39 @@ async def test_facts_that_forbid_a_contact_revoke_its_permit_and_stop_the_next(
     await world.take(not_made(b, f"{b}-A1", "revoked"))
     [told] = await world.take(attempt(b, submission=2))
     assert not isinstance(told, ContactAllowedV1)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
+@pytest.mark.parametrize("region", ["CN", "US-NY"])
+async def test_an_opt_out_is_confirmed_once_whatever_the_caps_and_nothing_else_passes(
+    world: World, name: Callable[[], str], region: str, together: bool
+) -> None:
+    b = name()
+    await world.known(b)
+    number = f"+86139001390{region == 'CN':d}{together:d}"  # its own: a stop holds for everybody with the number
+    await world.take(received(borrower(b, region=region, numbers=(number,)), at=NOW + timedelta(seconds=1)))
+    [allowed] = await world.take(attempt(b))
+    assert isinstance(allowed, ContactAllowedV1)
+    await world.take(made(b, f"{b}-A1"))
+    stop = received(_fact("stop_reply", b), at=NOW + timedelta(seconds=2))
+    asked: list[Any] = [
+        attempt(b, f"{b}-C1", purpose="opt_out_confirmation"),
+        attempt(b, f"{b}-C2", purpose="opt_out_confirmation"),
+        attempt(b, f"{b}-A2"),
+    ]
+    if together:
+        told = await world.take(stop, *asked)
+    else:
+        told = [message for one in (stop, *asked) for message in await world.take(one)]
+    first, second, demand = told
+    assert isinstance(first, ContactAllowedV1)
+    assert isinstance(second, ContactDeniedV1)
+    assert isinstance(demand, ContactDeniedV1)
+    assert {second.reason, demand.reason} <= {"courteous.opt-out", "cn.refused-medium", "us-reg-f.opt-out"}
+
+    await world.take(made(b, f"{b}-C1"))
+    [third] = await world.take(attempt(b, f"{b}-C3", purpose="opt_out_confirmation"))
+    assert isinstance(third, ContactDeniedV1)
 
 
 def _fact(kind: str, b: str) -> Message:

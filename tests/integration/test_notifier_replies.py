@@ -211,12 +211,61 @@ async def test_a_stop_is_kept_in_the_transaction_of_its_message_for_everybody_wi
     assert by_borrower["B2"].contact_point_id == "C1"
 
 
+async def test_the_confirmation_of_an_opt_out_passes_the_suppression_and_nothing_else_does(engine: AsyncEngine) -> None:
+    hooks = await sent(engine)
+    await hooks.inbound("stop")
+    await hooks.rig.consume(
+        allowed("B1", "A2", sequence=2, purpose="opt_out_confirmation", template="sms-opt-out-confirmation"),
+        allowed("B1", "A3", sequence=2),
+        allowed("B1", "A4", sequence=2, purpose="opt_out_confirmation"),
+    )
+    await hooks.rig.send_all()
+    await hooks.rig.settle()
+    states = await hooks.rig.states()
+    assert states[("A2", 1)] == ("made", None)
+    assert states[("A3", 1)] == ("not_made", "stopped")
+    assert states[("A4", 1)] == ("not_made", "template_failed"), "a demand in the name of a confirmation"
+
+
 async def test_a_stop_on_one_channel_leaves_the_other(engine: AsyncEngine) -> None:
     hooks = await sent(engine)
     await hooks.inbound("stop")
     await hooks.rig.consume(allowed("B1", "A2", sequence=2, channel="voice", template="call-overdue"))
     await hooks.rig.send_all()
     assert (await hooks.rig.states())[("A2", 1)] == ("made", None)
+
+
+@pytest.mark.parametrize("by_key", [True, False], ids=["key 7 of a call", "a text"])
+async def test_a_wrong_person_silences_the_number_for_that_borrower_on_every_channel_and_for_nobody_else(
+    engine: AsyncEngine, by_key: bool
+) -> None:
+    first = allowed(channel="voice", template="call-overdue") if by_key else allowed()
+    hooks = await sent(engine, first)
+    rig = hooks.rig
+    other = ContactPoint(contact_point_id="C2", kind="mobile", value="+8613900139000")
+    same = ContactPoint(contact_point_id="C1", kind="mobile", value=NUMBER)
+    again = ContactPoint(contact_point_id="C3", kind="mobile", value=NUMBER)
+    later = START + timedelta(minutes=1)
+    await rig.consume(received(borrower("B1", contact_points=(same, other, again)), ce_time=later))
+    await rig.consume(borrower("B2"))
+    said = {"inbound_id": "K1", "from": NUMBER, "at": START.isoformat(), "in_reply_to": "M-A1"}
+    path = "voice/inbound" if by_key else "sms/inbound"
+    await hooks.post(path, said | ({"digit": "7"} if by_key else {"text": "打错了"}))
+    [reply] = of(ReplyReceivedV1, await rig.published())
+    assert (reply.borrower_id, reply.intent, reply.attempt_id) == ("B1", "wrong_person", "A1")
+    assert reply.contact_point_id == "C1"
+
+    await rig.consume(
+        allowed("B1", "A3", sequence=9, channel="voice", template="call-overdue"),
+        allowed("B1", "A4", sequence=9, contact_point_id="C3"),
+        allowed("B1", "A5", sequence=9, contact_point_id="C2"),
+        allowed("B2", "A6"),
+    )
+    await rig.send_all()
+    await rig.settle()
+    states = await rig.states()
+    assert {states[(f"A{n}", 1)] for n in (3, 4)} == {("not_made", "revoked")}
+    assert {states[(f"A{n}", 1)] for n in (5, 6)} == {("made", None)}
 
 
 async def test_a_stop_from_a_number_that_nobody_has_holds_when_somebody_gets_it(engine: AsyncEngine) -> None:
@@ -263,7 +312,16 @@ async def test_a_promise_that_could_be_anybody_s_is_nobody_s(engine: AsyncEngine
 
 @pytest.mark.parametrize(
     ("digit", "intent"),
-    [("1", "promise"), ("2", "paid_already"), ("3", "dispute"), ("9", "stop"), ("0", "call_back"), ("7", "other")],
+    [
+        ("1", "promise"),
+        ("2", "paid_already"),
+        ("3", "dispute"),
+        ("9", "stop"),
+        ("0", "call_back"),
+        ("5", "right_person"),
+        ("7", "wrong_person"),
+        ("4", "other"),
+    ],
 )
 async def test_keys_mean_what_the_call_said(engine: AsyncEngine, digit: str, intent: str) -> None:
     hooks = await sent(engine, allowed(channel="voice", template="call-overdue"))

@@ -39,6 +39,7 @@ def permit_of(random: Random, number: int) -> Permit:
         contact_point_id=random.choice(("C1", "C2", "C9")),
         loans=tuple(random.sample(("L1", "L2", "L3"), random.randrange(1, 3))),
         strategy=random.choice(("low", "high")),
+        purpose=random.choice(("demand", "opt_out_confirmation")),
         attempt_json=b"{}",
     )
 
@@ -85,7 +86,13 @@ async def test_sql_and_domain_forbid_the_same_permits(engine: AsyncEngine, seed:
     stops = [stop_of(random, number) for number in range(random.randrange(3))]
     shadow = random.random() < 0.1
     store = PostgresPermits(providers=PROVIDERS, shadow=shadow)
+    suppressed = random.choice(("sms", "voice", None))
     async with engine.begin() as tx:
+        if suppressed is not None:
+            await tx.exec_driver_sql(
+                "INSERT INTO suppression VALUES ($1, $2, 'I1', $3)",
+                (rig.sealer.hash_number("+8613800138000"), suppressed, START),
+            )
         await store.add(tx, permits)
         await store.revoke(tx, revocations)
         await store.set_stops(tx, stops)
@@ -108,6 +115,7 @@ async def test_sql_and_domain_forbid_the_same_permits(engine: AsyncEngine, seed:
                 shadow=shadow,
                 revocations=tuple(revocations),
                 stops=tuple(stops),
+                suppressed=permit.channel == suppressed and permit.contact_point_id == "C1",
                 contact_point_usable=usable[permit.contact_point_id],
             ),
         )

@@ -70,6 +70,27 @@ async def test_a_call_offers_the_keys(engine: AsyncEngine, carrier: HttpCarrier)
         await rig.send_all()
         [request] = carrier.requests
         assert request["keys"] == {"1": "promise", "2": "paid_already", "3": "dispute", "9": "stop", "0": "call_back"}
+        assert request["opening"]["keys"] == {"5": "right_person", "7": "wrong_person", "9": "stop"}
+        assert "王小明" in request["opening"]["text"]
+        assert "1,234.56" not in request["opening"]["text"]
+        assert "¥1,234.56" in request["text"]
+
+
+async def test_an_agency_says_the_first_disclosure_until_a_text_has_left(
+    engine: AsyncEngine, carrier: HttpCarrier
+) -> None:
+    """A call before may have ended with its opening, which told of no debt."""
+    async with replica(engine, carrier.url) as rig:
+        await rig.consume(borrower(region="US-NY", zones=("America/New_York",)))
+        for attempt_id, channel, template in (
+            ("A1", "voice", "call-overdue"),
+            ("A2", "sms", "sms-overdue"),
+            ("A3", "sms", "sms-overdue"),
+        ):
+            await rig.consume(allowed(attempt_id=attempt_id, channel=channel, template=template, language="en"))
+            await rig.send_all()
+        first = ["attempt to collect a debt" in request["text"] for request in carrier.requests]
+        assert first == [True, True, False]
 
 
 async def test_a_replayed_permit_is_not_sent_again(engine: AsyncEngine, carrier: HttpCarrier) -> None:

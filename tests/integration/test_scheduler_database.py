@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -61,7 +61,9 @@ class Replica:
         others = [r for r in batch if not isinstance(r.message, CONTACT_TYPES)]
         async with self.engine.begin() as tx:
             if others:
-                await keep_plans(tx, others, store=PostgresDossiers(), playbook=PLAYBOOK, clock=self.clock)
+                await keep_plans(
+                    tx, others, store=PostgresDossiers(), playbook=self.releaser.playbook, clock=self.clock
+                )
             if contacts:
                 await record_contacts(tx, contacts, store=PostgresDossiers())
 
@@ -118,6 +120,24 @@ async def start(database_url: str) -> AsyncIterator[Callable[[], Awaitable[Repli
     yield one
     for engine in engines:
         await engine.dispose()
+
+
+async def test_a_confirmation_of_an_opt_out_is_kept_and_handed_over_once_whatever_was_said_again(
+    start: Callable[[], Awaitable[Replica]],
+) -> None:
+    replica = await start()
+    replica.releaser = replace(replica.releaser, playbook=replace(PLAYBOOK, confirms_opt_outs=True))
+    await replica.learns(borrower(), balance())
+    said = {"contact_point_id": "cp-1", "attempt_id": "a-1", "loans": ("l-1",)}
+    for minute in (0, 5):
+        replica.clock.move_to(at(11, 9, minute))
+        await replica.learns(reply("stop", received_at=replica.clock.now(), reply_id=f"reply-{minute}", **said))
+        await replica.releaser.run_once()
+        sent = [s for s in await replica.outgoing() if s.purpose == "opt_out_confirmation"]
+        assert [(s.submission_number, s.contact_point_id) for s in sent] == [(1, "cp-1")]
+    await replica.learns(made(sent[0], on=at(11, 9, 6)))
+    [kept] = [row for row in await replica.rows(tables.attempt) if row.purpose == "opt_out_confirmation"]
+    assert (kept.state, kept.due_at) == ("made", at(11, 9))
 
 
 async def test_the_schema_can_be_made_undone_and_made_again_and_is_what_the_code_writes(database_url: str) -> None:

@@ -159,7 +159,9 @@ def message(side: str, said: Said) -> Message:
         case "unposted":
             return PaymentUnpostedV1(**booked)
         case "balance":
-            return balance(side, loan_id=f"L{choice % 2}", version=1 + choice // 2, overdue=100 * (1 + choice // 2))
+            version = 1 + choice // 2
+            cause = ("snapshot", "payment", "reversal")[version % 3]
+            return balance(side, loan_id=f"L{choice % 2}", version=version, overdue=100 * version, cause=cause)
         case "made":
             return ContactMadeV1(**ended, made_at=NOW)
         case "unknown":

@@ -50,6 +50,21 @@ def _stop_by_key(case: Case) -> None:
     )
 
 
+def _confirm(case: Case, when: str = "2026-09-22 10:00", *, text: str = "您已退订，不会再发送短信。") -> None:
+    case.contact(at(when), purpose="opt_out_confirmation", text=text)
+
+
+def _confirm_twice(case: Case) -> None:
+    case.inbound[0] |= {"text": "退订", "at": at("2026-09-22 09:30"), "known_at": at("2026-09-22 09:30")}
+    _confirm(case)
+    _confirm(case, "2026-09-24 10:00")
+
+
+def _confirm_and_demand(case: Case) -> None:
+    case.inbound[0] |= {"text": "退订", "at": at("2026-09-22 09:30"), "known_at": at("2026-09-22 09:30")}
+    _confirm(case, text="您已退订，但您仍欠¥400.00。")
+
+
 def _wish(case: Case, **changes: object) -> None:
     consent = {"borrower_id": "B1", "consent_id": "c1", "kind": "opt_out", "in_force": True, "channel": "sms"}
     when = at("2026-09-18 09:00")
@@ -163,6 +178,9 @@ SPOILED: list[tuple[str, Spoil]] = [
     ("wrong_number", lambda case: case.request.update(to="+8613800000009")),
     ("requested_twice", lambda case: case.carrier.append({**case.request})),
     ("after_opt_out", _stop_by_text),
+    ("extra_confirmation", _confirm),
+    ("extra_confirmation", _confirm_twice),
+    ("confirmation_says_more", _confirm_and_demand),
     ("after_opt_out", _stop_by_key),
     ("after_opt_out", _wish),
     ("after_opt_out", lambda case: _wish(case, contact_point_id="cp-B1")),
@@ -222,6 +240,20 @@ def test_a_file_that_is_not_sorted_is_named_with_its_first_misplaced_line(name: 
 
 def test_every_kind_is_tried() -> None:
     assert {kind for kind, _ in SPOILED} == set(KINDS)
+
+
+def test_an_opt_out_may_be_confirmed_once_and_a_confirmation_that_was_refused_is_none(tmp_path: Path) -> None:
+    case = good_case()
+    case.inbound[0] |= {"text": "退订", "at": at("2026-09-22 09:30"), "known_at": at("2026-09-22 09:30")}
+    _confirm(case)
+    for row in case.carrier[-3:]:
+        if row["kind"] != "request":
+            row["kind"] = "rejected"
+    _confirm(case, "2026-09-22 10:30")
+
+    result = audit(case.write(tmp_path))
+    assert result.violations == ()
+    assert result.checked["confirmations"] == 2
 
 
 def test_what_the_carrier_refused_does_not_count(tmp_path: Path) -> None:

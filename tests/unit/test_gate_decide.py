@@ -120,7 +120,13 @@ def test_a_payment_that_is_not_booked_yet_defers_what_it_may_pay() -> None:
 
 
 def late(**changes: Any) -> Facts:
-    told = {"loan_id": "L1", "until": TUESDAY + timedelta(hours=2), "balance_version": 7, **changes}
+    told = {
+        "loan_id": "L1",
+        "until": TUESDAY + timedelta(hours=2),
+        "balance_version": 7,
+        "snapshot_version": 7,
+        **changes,
+    }
     return facts(unposted_payments=(UnpostedPayment(payment_id="p", **told),))
 
 
@@ -136,8 +142,19 @@ def test_a_payment_that_the_balance_does_not_show_defers_until_its_time_has_pass
     assert isinstance(decided(TUESDAY + timedelta(hours=2), known=known, asked=asked), Allowed)
 
 
-def test_a_newer_balance_ends_the_wait_for_a_payment_that_the_balance_did_not_show() -> None:
+def test_a_newer_snapshot_ends_the_wait_for_a_payment_that_the_balance_did_not_show() -> None:
     assert isinstance(decided(known=late(balance_version=6)), Allowed)
+
+
+def test_a_balance_that_another_payment_made_ends_no_wait() -> None:
+    """The loan's balance has version 7, which was a payment; the lender's last snapshot gave version 5."""
+    known = late(balance_version=6, snapshot_version=5)
+    assert deferred(decided(known=known)) == ("platform.payment", TUESDAY + timedelta(hours=2))
+
+
+def test_in_a_record_from_before_snapshots_were_told_apart_any_newer_balance_ends_the_wait() -> None:
+    assert isinstance(decided(known=late(balance_version=6, snapshot_version=None)), Allowed)
+    assert deferred(decided(known=late(snapshot_version=None)))[0] == "platform.payment"
 
 
 def test_a_payment_that_the_balance_does_not_show_defers_nothing_about_another_loan_and_no_reply() -> None:
@@ -328,6 +345,14 @@ def test_one_answer_to_each_message_in_its_medium_is_not_counted_and_is_allowed(
     call = attempt(channel="voice", purpose="reply", reply_to="m", amounts=())
     calls = tuple(contact(beijing(f"2026-09-15T09:{at}"), channel="voice", result="no_answer") for at in (20, 10))
     assert deferred(decided(asked=call, known=facts(history=calls, inbound=(message,))))[0] == "courteous.calls-a-day"
+
+
+def test_a_confirmation_waits_for_the_opt_out_that_it_speaks_of() -> None:
+    confirmation = attempt(purpose="opt_out_confirmation", amounts=())
+    told = decided(asked=confirmation)
+    assert deferred(told)[0] == "platform.facts"
+    on_calls = facts(opt_outs=(OptOut(channel="voice", since=TUESDAY),))
+    assert deferred(decided(asked=confirmation, known=on_calls))[0] == "platform.facts"
 
 
 def test_one_confirmation_of_an_opt_out_is_allowed_and_nothing_else() -> None:

@@ -10,6 +10,7 @@ from compliance_gate.handlers.submissions import Situation, attempt_of, usable_p
 from compliance_gate.ports.values import FactRow, HeldReview, OpenPermit, PriorPermit
 from shared.contracts import (
     AttemptSubmittedV1,
+    Channel,
     ContactMadeV1,
     ContactPoint,
     PermitRevokedV1,
@@ -65,15 +66,25 @@ def test_a_stop_refuses_the_channel_for_the_borrower_and_the_number_for_all() ->
     assert told == [("opt_out", "sms", None), ("opt_out", "sms", "P1")]
 
 
-def test_a_wrong_person_ends_the_number_on_both_channels_for_this_borrower_alone() -> None:
+@pytest.mark.parametrize("channel", ["sms", "voice"])
+def test_a_wrong_person_ends_the_number_on_both_channels_for_this_borrower_alone(channel: Channel) -> None:
     wrong = ReplyReceivedV1(
-        borrower_id="B", reply_id="R", channel="sms", received_at=NOW, intent="wrong_person", contact_point_id="P1"
+        borrower_id="B", reply_id="R", channel=channel, received_at=NOW, intent="wrong_person", contact_point_id="P1"
     )
     consents = project([received(wrong)], NUMBERS).consents
     assert [(fact.values["kind"], fact.values["channel"]) for fact in consents] == [
         ("wrong_number", "sms"),
         ("wrong_number", "voice"),
     ]
+
+
+def test_the_person_who_was_called_says_so_and_nothing_is_refused_or_allowed_by_it() -> None:
+    said = ReplyReceivedV1(
+        borrower_id="B", reply_id="R", channel="voice", received_at=NOW, intent="right_person", contact_point_id="P1"
+    )
+    rows = project([received(said)], NUMBERS)
+    assert (rows.consents, rows.restrictions) == ([], [])
+    assert [(row["direction"], row["result"]) for row in rows.contacts] == [("inbound", "conversation")]
 
 
 def test_an_attempt_at_a_third_persons_number_is_contact_with_a_third_person() -> None:

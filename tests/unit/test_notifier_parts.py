@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,6 +16,7 @@ from notifier.domain.signatures import check_delivery, signature
 from notifier.handlers.group_commit import GroupCommit
 from notifier.ports import SealBroken
 from notifier.settings import PREFIX, NotifierSettings
+from shared.contracts import Language
 from shared.settings import SettingsError, load
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -104,6 +105,12 @@ def test_good_settings_load() -> None:
     assert load(NotifierSettings, PREFIX, GOOD).agency_regions == ("US",)
 
 
+def test_the_lender_has_a_name_in_each_language() -> None:
+    named = load(NotifierSettings, PREFIX, GOOD | {"NOTIFIER_LENDER": "en=Acme, Inc.;zh=晨光消费金融;"})
+    assert named.lender_names == {"en": "Acme, Inc.", "zh": "晨光消费金融"}
+    assert set(load(NotifierSettings, PREFIX, GOOD).lender_names) == set(get_args(Language))
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -112,6 +119,11 @@ def test_good_settings_load() -> None:
         ("NOTIFIER_NUMBER_HASH_KEY", "c2hvcnQ="),
         ("NOTIFIER_WEBHOOK_SECRET", "short"),
         ("NOTIFIER_LENDER", " "),
+        ("NOTIFIER_LENDER", "晨光消费金融"),
+        ("NOTIFIER_LENDER", "zh=晨光消费金融"),
+        ("NOTIFIER_LENDER", "zh=晨光消费金融; en="),
+        ("NOTIFIER_LENDER", "zh=晨光消费金融; en=Dawn; fr=Aube"),
+        ("NOTIFIER_LENDER", "zh=晨光消费金融; en=Dawn; en=Dusk"),
         ("NOTIFIER_DEFAULT_ZONE", "Mars/Olympus"),
         ("NOTIFIER_PROVIDER_TIMEOUT_SECONDS", "29"),
         ("NOTIFIER_LEASE_SECONDS", "301"),

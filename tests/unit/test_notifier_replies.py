@@ -163,7 +163,16 @@ def test_an_amount_in_dollars_answers_a_debt_in_dollars() -> None:
 
 
 @pytest.mark.parametrize(
-    ("digit", "intent"), [("2", "paid_already"), ("3", "dispute"), ("9", "stop"), ("0", "call_back"), ("5", "other")]
+    ("digit", "intent"),
+    [
+        ("2", "paid_already"),
+        ("3", "dispute"),
+        ("9", "stop"),
+        ("0", "call_back"),
+        ("5", "right_person"),
+        ("7", "wrong_person"),
+        ("4", "other"),
+    ],
 )
 def test_keys_have_one_meaning(digit: str, intent: str) -> None:
     assert read_key(digit, answered=DUE, today=TODAY) == Reading(intent=intent)  # type: ignore[arg-type]

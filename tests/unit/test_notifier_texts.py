@@ -14,48 +14,88 @@ import pytest
 from babel.numbers import format_currency
 
 from notifier.adapters.template_checks import SAMPLES, TemplateError, check_text
-from notifier.adapters.templates import TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.adapters.templates import CONFIRMATION, TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.domain.call_keys import DETAIL_KEYS, OPENING_KEYS
 from notifier.ports import Speech, TemplateFailed
 from notifier.settings import SHIPPED_TEMPLATES
 from notifier.testing.messages import attempt
 from shared.contracts import Channel, Language
 from shared.money import MINOR_DIGITS
 
-LENDER = Lender(name="晨光消费金融", agency_regions=frozenset({"US"}))
+NAMES: dict[Language, str] = {"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}
+LENDER = Lender(names=NAMES, agency_regions=frozenset({"US"}))
 BOOK = TemplateBook(SHIPPED_TEMPLATES, lender=LENDER)
 HOME = Speech(name="王小明", region="CN-31", zones=("Asia/Shanghai",), contacted_before=False)
 ABROAD = Speech(name="Maria Lopez", region="US-NY", zones=("America/New_York",), contacted_before=False)
 
 
 def text_of(speech: Speech = HOME, **changes: Any) -> str:
-    return BOOK.render(attempt(**changes), speech)
+    return BOOK.render(attempt(**changes), speech).text
+
+
+DEMANDS = [name for name in TEMPLATE_NAMES if name != CONFIRMATION]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+@pytest.mark.parametrize("name", DEMANDS)
 def test_every_text_names_the_lender_the_person_and_the_amount(name: str, language: Language) -> None:
     channel: Channel = "sms" if name.startswith("sms-") else "voice"
     text = text_of(template=name, language=language, channel=channel)
-    assert "晨光消费金融" in text
+    assert NAMES[language] in text
+    assert not any(other in text for other in set(NAMES.values()) - {NAMES[language]})
     assert "王小明" in text
     assert "1,234.56" in text
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATE_NAMES if name.startswith("sms-")])
+@pytest.mark.parametrize("name", [name for name in DEMANDS if name.startswith("sms-")])
 def test_every_sms_carries_the_way_to_opt_out(name: str) -> None:
     assert text_of(template=name).endswith("回复TD退订")
     assert "Reply STOP to opt out" in text_of(template=name, language="en")
 
 
-@pytest.mark.parametrize("name", ["call-overdue", "call-overdue-late"])
-def test_a_call_asks_for_the_person_before_it_says_anything_of_a_debt(name: str) -> None:
-    text = text_of(template=name, channel="voice", language="en", currency="USD", speech=ABROAD)
-    asked, hang_up = text.index("Maria Lopez"), text.index("please hang up")
-    assert asked < hang_up < text.index("debt")
-    assert hang_up < text.index("$1,234.56")
-    for key in "12390":
-        assert f"press {key}" in text
+CALLS = ["call-overdue", "call-overdue-late"]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("speech", [HOME, ABROAD], ids=["lender", "agency"])
+def test_whoever_picks_up_a_call_hears_who_calls_and_for_whom_and_nothing_of_a_debt(
+    name: str, language: Language, speech: Speech
+) -> None:
+    script = BOOK.render(attempt(template=name, channel="voice", language=language, currency="USD"), speech)
+    assert script.opening is not None
+    assert NAMES[language] in script.opening
+    assert speech.name in script.opening
+    assert not re.search(r"1,234|31|2026|debt|past due|collect|owe|pay|欠|逾期|还款|催", script.opening)
+    keys = set(re.findall(r"(?:按|press )(\d)", script.opening))
+    assert keys == {"5", "7", "9"}
+    assert set(re.findall(r"(?:按|press )(\d)", script.text)) == {"0", "1", "2", "3", "9"}
+
+
+def test_a_text_message_has_no_opening() -> None:
+    assert BOOK.render(attempt(), HOME).opening is None
+
+
+def test_a_confirmation_of_an_opt_out_says_that_and_nothing_else() -> None:
+    confirmation: dict[str, Any] = {"template": CONFIRMATION, "purpose": "opt_out_confirmation"}
+    assert text_of(**confirmation) == "【晨光消费金融】您已退订，我们不会再向此号码发送短信。"
+    english = text_of(**confirmation, language="en", speech=ABROAD)
+    assert english == (
+        "Dawnlight Consumer Finance: You have opted out. We will send no more text messages to this number."
+    )
+
+
+def test_what_passes_a_suppression_is_never_a_demand() -> None:
+    with pytest.raises(TemplateFailed):
+        text_of(purpose="opt_out_confirmation")
+    with pytest.raises(TemplateFailed):
+        text_of(template=CONFIRMATION)
+
+
+def test_no_key_of_a_call_has_two_meanings() -> None:
+    both = OPENING_KEYS.keys() & DETAIL_KEYS.keys()
+    assert {key: OPENING_KEYS[key] for key in both} == {key: DETAIL_KEYS[key] for key in both} == {"9": "stop"}
 
 
 def test_amounts_and_dates_are_written_as_the_language_writes_them() -> None:
@@ -91,6 +131,7 @@ def test_an_agency_says_so_first_in_full_and_later_in_short() -> None:
     assert "This is an attempt to collect a debt and any information obtained will be used for that purpose." in first
     assert "from a debt collector" in later
     assert "attempt to collect" not in later
+    assert "from a debt collector" in first.lower(), "a call may have told of the debt before"
     by_zone = Speech(name="M", region="CN", zones=("Asia/Shanghai", "America/Chicago"), contacted_before=True)
     assert "from a debt collector" in text_of(language="en", speech=by_zone)
     assert "collector" not in text_of(language="en")
@@ -134,7 +175,22 @@ def folder(tmp_path: Path) -> Path:
         ("sms-overdue", "{{ disclosure }} Reply", "Reply", 7, "attempt to collect"),
         ("sms-overdue", "请您安排还款", "否则我们将起诉您", 4, "起诉"),
         ("sms-final", "【{{ lender }}】", "", 5, "晨光消费金融"),
-        ("call-overdue", "请按9", "请按8", 5, "keys 9"),
+        ("call-overdue", "如果不希望再接到这类电话，请按9", "如果不希望再接到这类电话，请按8", 14, "keys 9"),
+        ("call-overdue", "如果您是{{ name }}，请按5", "如果您是{{ name }}，请按6", 6, "keys 5"),
+        ("call-overdue", "如果您不是，打扰了，请按7", "如果您不是，打扰了，请挂断", 6, "keys 7"),
+        ("call-overdue", "如果不希望再接到我们的来电，请按9。", "", 6, "keys 9"),
+        ("call-overdue", "press 9.\ntexts", "press 9. To promise, press 1.\ntexts", 9, "keys 1"),
+        ("call-overdue", "有一件事需要", "您有一笔欠款需要", 6, "欠"),
+        ("call-overdue", "有一件事需要", "有{{ amount }}需要", 6, "amount"),
+        ("call-overdue", "有一件事需要", "{{ disclosure }}需要", 6, "disclosure"),
+        ("call-overdue-late", "calling for {{ name }}. If", "calling {{ name }} about a payment. If", 8, "payment"),
+        ("call-overdue-late", "calling for {{ name }}. If", "calling {{ name }}, who must go to court. If", 8, "court"),
+        ("call-overdue-late", "Hello, this is {{ lender }} calling", "Hello, we are calling", 8, "Dawnlight"),
+        (CONFIRMATION, "您已退订，", "您的欠款已退订，", 5, "欠"),
+        (CONFIRMATION, "You have opted out.", "You have opted out. You still owe us money.", 6, "owe"),
+        (CONFIRMATION, "You have opted out.", "Goodbye.", 6, "have opted out"),
+        (CONFIRMATION, "【{{ lender }}】", "【{{ lender }}】{{ amount }}", 5, "amount"),
+        ("call-overdue-late", "openings:", "opening:", 1, "mapping"),
         ("sms-overdue", "channel: sms", "channel: fax", 1, "channel"),
         ("sms-overdue", "  en: |", "  fr: |", 1, "zh, en"),
         ("sms-overdue", "channel: sms", "channel: [", 3, "YAML"),
@@ -151,6 +207,17 @@ def test_a_template_that_is_wrong_stops_the_start_with_its_file_line_and_reason(
     with pytest.raises(TemplateError, match=re.escape(f"{name}.yaml:{line}: ")) as refused:
         TemplateBook(folder, lender=LENDER)
     assert reason in str(refused.value)
+
+
+def test_a_call_in_the_name_of_a_debt_collector_is_refused(folder: Path) -> None:
+    names: dict[Language, str] = NAMES | {"en": "Acme Debt Recovery"}
+    with pytest.raises(TemplateError, match=r"call-overdue\.yaml:9: .*'Debt'"):
+        TemplateBook(folder, lender=Lender(names=names, agency_regions=frozenset({"US"})))
+
+
+def test_a_lender_with_an_innocent_name_that_holds_such_a_word_may_call(folder: Path) -> None:
+    names: dict[Language, str] = NAMES | {"en": "Acme Loans and Credit"}
+    TemplateBook(folder, lender=Lender(names=names, agency_regions=frozenset({"US"})))
 
 
 def test_a_missing_template_stops_the_start(folder: Path) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from decorum_simulation.carrier.conduct import Conduct, fate_of
 from decorum_simulation.carrier.dispatch import Dispatch
-from decorum_simulation.carrier.exchange import Exchange, Inbound, SendRequest
+from decorum_simulation.carrier.exchange import Exchange, Inbound, Opening, SendRequest
 from decorum_simulation.carrier.journal import Journal
 from decorum_simulation.carrier.settings import CarrierSettings
 from shared.clock import VirtualClock
@@ -137,3 +140,54 @@ async def test_a_pause_between_offers_is_bounded(tmp_path: Path) -> None:
         assert exchange.next_due_at is not None
         assert exchange.next_due_at - exchange.clock.now() <= timedelta(seconds=5)
         _move(exchange, seconds=6)
+
+
+def _call(key: str = "a1") -> SendRequest:
+    return SendRequest(
+        idempotency_key=key,
+        to="+8613800000001",
+        text="您有¥100.00已逾期",
+        not_after=NOW + timedelta(minutes=30),
+        keys={"1": "promise", "9": "stop"},
+        opening=Opening(text="您好，请按5", keys={"5": "right_person", "7": "wrong_person", "9": "stop"}),
+    )
+
+
+def _pressed(exchange: Exchange, digits: str) -> list[str]:
+    [message] = exchange.messages.values()
+    for number, digit in enumerate(digits):
+        exchange.receive(
+            Inbound(
+                inbound_id=f"i{number}",
+                channel="voice",
+                sender="+8613800000001",
+                text=digit,
+                at=NOW,
+                in_reply_to=message.message_id,
+            )
+        )
+    return [inbound.text for inbound in exchange.inbound]
+
+
+@pytest.mark.parametrize(
+    ("pressed", "taken"),
+    [("1", ""), ("51", "51"), ("15", "5"), ("7", "7"), ("71", "7"), ("9", "9"), ("4", ""), ("54", "5"), ("579", "579")],
+)
+def test_a_call_takes_the_keys_of_its_text_only_once_the_person_has_confirmed(
+    tmp_path: Path, pressed: str, taken: str
+) -> None:
+    exchange = _exchange(tmp_path)
+    exchange.take(_call(), "voice")
+    assert "".join(_pressed(exchange, pressed)) == taken
+
+
+def test_who_picks_up_hears_the_opening_and_the_journal_holds_all_that_may_be_spoken(tmp_path: Path) -> None:
+    exchange = _exchange(tmp_path, dataclasses.replace(FLAWLESS, answer_share=10.0))
+    exchange.take(_call(), "voice")
+    [message] = exchange.messages.values()
+    exchange.settle(message)
+    assert [delivery.text for delivery in exchange.deliveries] == ["您好，请按5"]
+
+    exchange.journal.flush()
+    request = json.loads((tmp_path / "carrier.jsonl").read_text().splitlines()[0])
+    assert request["text"] == "您好，请按5 您有¥100.00已逾期"

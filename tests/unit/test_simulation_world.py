@@ -8,6 +8,7 @@ import phonenumbers
 import pytest
 from phonenumbers import timezone
 
+from decorum_simulation.carrier.conduct import CarrierChannel
 from decorum_simulation.carrier.exchange import Delivery, Inbound
 from decorum_simulation.lender.accounts import COLUMNS, read_accounts
 from decorum_simulation.lender.events import LenderEvent
@@ -32,8 +33,8 @@ def _plan(portfolio: Path | None = None, *, borrowers: int = 60, days: int = 12)
     )
 
 
-def _live(plan: Plan) -> tuple[list[tuple[datetime, LenderEvent]], list[Inbound]]:
-    """A month in which every text of a made-up notifier arrives at noon."""
+def _live(plan: Plan, channel: CarrierChannel = "sms") -> tuple[list[tuple[datetime, LenderEvent]], list[Inbound]]:
+    """A month in which every text, or call, of a made-up notifier arrives at noon."""
     world = VirtualWorld(plan=plan)
     published, said, now = [], [], plan.start
     while now < plan.end:
@@ -42,18 +43,18 @@ def _live(plan: Plan) -> tuple[list[tuple[datetime, LenderEvent]], list[Inbound]
         said += inbound
         if now.hour == 4:
             people = sorted(world.core.people.values(), key=lambda p: p.borrower_id)
-            world.react([_delivery(p.borrower_id, p.numbers[0].value, now) for p in people], now)
+            world.react([_delivery(p.borrower_id, p.numbers[0].value, now, channel) for p in people], now)
         now = max(world.next_tick or plan.end, now + plan.tick)
     return published, said
 
 
-def _delivery(borrower_id: str, number: str, at: datetime) -> Delivery:
+def _delivery(borrower_id: str, number: str, at: datetime, channel: CarrierChannel) -> Delivery:
     attempt_id = f"{borrower_id} {at.date()}"
     return Delivery(
         number=1,
         at=at,
-        channel="sms",
-        kind="delivered",
+        channel=channel,
+        kind="delivered" if channel == "sms" else "answered",
         to=number,
         attempt_id=attempt_id,
         message_id=attempt_id,
@@ -67,6 +68,15 @@ def test_the_same_seed_makes_the_same_month() -> None:
     assert [(at, event.wire()) for at, event in first[0]] == [(at, event.wire()) for at, event in second[0]]
     assert [(i.inbound_id, i.text, i.at) for i in first[1]] == [(i.inbound_id, i.text, i.at) for i in second[1]]
     assert first[1]
+
+
+def test_whoever_picks_up_confirms_before_any_other_key_and_a_wrong_person_says_nothing_more() -> None:
+    pressed: dict[str | None, str] = {}
+    for inbound in _live(_plan(borrowers=300), "voice")[1]:
+        pressed[inbound.in_reply_to] = pressed.get(inbound.in_reply_to, "") + inbound.text
+
+    assert set(pressed.values()) >= {"5", "7", "9", "51"}
+    assert all(keys in {"5", "7", "9", "51", "52", "53", "59", "50"} for keys in pressed.values())
 
 
 def test_the_same_id_never_has_another_body() -> None:

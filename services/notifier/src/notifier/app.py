@@ -119,7 +119,7 @@ def _sending(desk: Desk, own: NotifierSettings) -> _Sending:
 def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
     """Every adapter, handler, loop and webhook on one service; raises if a template or a setting is wrong."""
     platform.require_loopback(*(url for url in (own.sms_url, own.voice_url) if url))
-    lender = Lender(name=own.lender, agency_regions=frozenset(own.agency_regions))
+    lender = Lender(names=own.lender_names, agency_regions=frozenset(own.agency_regions))
     texts = TemplateBook(own.templates_folder, lender=lender)
     service = Service(name="notifier", topics=router.TOPICS, settings=platform)
     hash_key = base64.b64decode(own.number_hash_key) if own.number_hash_key else None

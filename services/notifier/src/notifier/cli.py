@@ -12,7 +12,7 @@ import typer
 
 from notifier.adapters.contact_store import erase
 from notifier.adapters.template_checks import SAMPLES, TemplateError
-from notifier.adapters.templates import LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.adapters.templates import CONFIRMATION, LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
 from notifier.settings import SHIPPED_TEMPLATES
 from shared.commands import panels
 from shared.commands.connections import acting_person
@@ -20,7 +20,9 @@ from shared.errors import Rejection
 from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
 
-SAMPLE_LENDER: Final = Lender(name="晨光消费金融", agency_regions=frozenset({"US"}))
+SAMPLE_LENDER: Final = Lender(
+    names={"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}, agency_regions=frozenset({"US"})
+)
 Folder = Annotated[
     Path, typer.Option("--folder", help="where the template files are", file_okay=False, show_default="those shipped")
 ]
@@ -118,9 +120,14 @@ def show_command(
     channel = "sms" if name.startswith("sms-") else "voice"
     for (of_channel, language), samples in SAMPLES.items():
         for speech, attempt in samples if of_channel == channel else ():
-            text = book.render(msgspec.structs.replace(attempt, template=name), speech)
-            shown = {"template": name, "language": language, "region": speech.region, "text": text}
-            typer.echo(json.dumps(shown, ensure_ascii=False) if as_json else f"[{language} {speech.region}] {text}")
+            purpose = "opt_out_confirmation" if name == CONFIRMATION else attempt.purpose
+            script = book.render(msgspec.structs.replace(attempt, template=name, purpose=purpose), speech)
+            shown = {"template": name, "language": language, "region": speech.region, "text": script.text}
+            if script.opening is not None:
+                shown["opening"] = script.opening
+            parts = [part for part in (script.opening, script.text) if part is not None]
+            plain = f"[{language} {speech.region}] " + "\n  once confirmed: ".join(parts)
+            typer.echo(json.dumps(shown, ensure_ascii=False) if as_json else plain)
 
 
 def _book(folder: Path) -> TemplateBook:

@@ -248,7 +248,7 @@ class DispatchLoop:
         return SendRequest(
             attempt_id=attempt.attempt_id,
             to=to,
-            text=self._desk.texts.render(attempt, speech),
+            script=self._desk.texts.render(attempt, speech),
             language=attempt.language,
             not_after=claimed.expires_at,
         )

@@ -224,6 +224,12 @@ class InboundStore(Protocol):
         """From now on nothing is sent to these numbers on these channels, for anybody."""
         ...
 
+    async def withdraw(self, tx: Tx, wrong: Sequence[tuple[str, Inbound]]) -> None:
+        """From now on nothing is sent to these borrowers at the number that the message came from, on any channel: it
+        is somebody else's. Others who have it may still be met there.
+        """
+        ...
+
 
 class DeliveryLog(Protocol):
     """Which deliveries of webhooks were seen."""
@@ -289,13 +295,24 @@ class Speech:
     region: str
     zones: tuple[str, ...]
     contacted_before: bool
+    """Whether a text was sent before. Of a call nobody knows here whether more than its opening was heard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What is written or spoken. A call has an `opening`, for whoever picks up: it says who calls and asks for the
+    person by a key, and nothing about a debt; `text` is spoken to nobody before that key was pressed.
+    """
+
+    text: str
+    opening: str | None = None
 
 
 class Texts(Protocol):
     """The templates."""
 
-    def render(self, attempt: AttemptSubmittedV1, speech: Speech) -> str:
-        """The text of an attempt; raises `TemplateFailed`. Only amounts of the attempt are said."""
+    def render(self, attempt: AttemptSubmittedV1, speech: Speech) -> Script:
+        """The script of an attempt; raises `TemplateFailed`. Only amounts of the attempt are said."""
         ...
 
 
@@ -305,11 +322,13 @@ class TemplateFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
-    """What a provider gets. The carrier must not deliver after `not_after`."""
+    """What a provider gets. The carrier must not deliver after `not_after`, nor speak more than the opening of a
+    call's script before the person has confirmed to be the one who is called.
+    """
 
     attempt_id: str
     to: str
-    text: str
+    script: Script
     language: Language
     not_after: datetime
 

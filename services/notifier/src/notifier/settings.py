@@ -6,11 +6,15 @@ import base64
 import binascii
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast, get_args
 from zoneinfo import available_timezones
+
+from shared.contracts import Language
 
 PREFIX: Final = "NOTIFIER_"
 SHIPPED_TEMPLATES: Final = Path(__file__).parents[2] / "templates"
+_LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+"""Those that every template has a text in, and the lender a name."""
 _KEY_BYTES: Final = 32
 
 
@@ -27,8 +31,8 @@ class NotifierSettings:
     """32 bytes in base64: wraps every borrower's key. Losing it loses all contact data."""
     number_hash_key: str | None = None
     """32 bytes in base64 for the hashes of numbers; absent: derived from the sealing key."""
-    lender: str = "晨光消费金融"
-    """The name that every text gives."""
+    lender: str = "zh=晨光消费金融; en=Dawnlight Consumer Finance"
+    """The name that every text gives, for each language: `zh=…; en=…`. Calls say it to whoever picks up."""
     agency_regions: tuple[str, ...] = ("US",)
     """Where the lender collects as an agency under Regulation F: texts carry its disclosures."""
     templates_folder: Path = SHIPPED_TEMPLATES
@@ -73,8 +77,10 @@ class NotifierSettings:
                 raise ValueError(f"{PREFIX}{name.upper()} must be {_KEY_BYTES} bytes in base64")
         if len(self.webhook_secret) < 16:
             raise ValueError(f"{PREFIX}WEBHOOK_SECRET must have at least 16 characters")
-        if not self.lender.strip():
-            raise ValueError(f"{PREFIX}LENDER must name the lender")
+        named = _named(self.lender)
+        if sorted(language for language, _ in named) != sorted(_LANGUAGES) or not all(name for _, name in named):
+            forms = "; ".join(f"{language}=…" for language in _LANGUAGES)
+            raise ValueError(f"{PREFIX}LENDER must name the lender once in each language and no other: {forms}")
         if self.default_zone not in available_timezones():
             raise ValueError(f"{PREFIX}DEFAULT_ZONE is not a time zone")
         if not 0 < self.provider_timeout_seconds + 2 <= self.lease_seconds <= 300:
@@ -85,6 +91,16 @@ class NotifierSettings:
             raise ValueError(f"{PREFIX}SMS_RATE_PER_SECOND and {PREFIX}VOICE_RATE_PER_SECOND must be above 0")
         if not (1 <= self.requests_max <= 2_000 and 1 <= self.claim_records_max <= 2_000):
             raise ValueError(f"{PREFIX}REQUESTS_MAX and {PREFIX}CLAIM_RECORDS_MAX must be 1 to 2000")
+
+    @property
+    def lender_names(self) -> dict[Language, str]:
+        """The lender's name by language."""
+        return dict(_named(self.lender))
+
+
+def _named(lender: str) -> list[tuple[Language, str]]:
+    parts = (part.partition("=") for part in lender.split(";") if part.strip())
+    return [(cast(Language, language.strip()), name.strip()) for language, _, name in parts]
 
 
 def _is_key(text: str) -> bool:

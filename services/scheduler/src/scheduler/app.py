@@ -29,6 +29,7 @@ def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
             ask_again=timedelta(minutes=own.ask_again_minutes), resubmit=timedelta(minutes=own.resubmit_minutes)
         ),
         default_zone=own.default_zone,
+        confirms_opt_outs=own.opt_out_confirmation,
     )
     store = PostgresDossiers()
     releaser = Releaser(

@@ -22,6 +22,8 @@ class SchedulerSettings:
     """How long after a deferral that doesn't say until when the gate is asked again."""
     resubmit_minutes: int = 15
     """How long after a permit that ended unused the attempt is submitted again."""
+    opt_out_confirmation: bool = False
+    """Whether a stop by text is confirmed once, by a text that says nothing else and goes through the gate."""
     release_borrowers_max: int = 500
     """So many borrowers in one transaction of the release loop."""
 

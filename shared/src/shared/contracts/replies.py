@@ -7,7 +7,10 @@ from typing import Literal
 
 from shared.contracts.types import Channel, CurrencyCode, Identifier, Instant, Message, MinorUnits
 
-ReplyIntent = Literal["stop", "promise", "dispute", "paid_already", "wrong_person", "call_back", "distress", "other"]
+ReplyIntent = Literal[
+    "stop", "promise", "dispute", "paid_already", "right_person", "wrong_person", "call_back", "distress", "other"
+]
+"""`right_person` and `wrong_person`: whoever picked up a call said that they are, or aren't, the one who was called."""
 
 
 class ReplyReceivedV1(Message, frozen=True, kw_only=True):

@@ -95,7 +95,7 @@ def _contacts(evidence: Evidence, owners: dict[str, Borrower], findings: Finding
             continue
         submitted = purposes.get(request.attempt_id)
         if submitted is not None and submitted.purpose in ("reply", "opt_out_confirmation"):
-            key = (submitted.reply_to or submitted.purpose, request.channel)
+            key = (submitted.reply_to or f"{submitted.purpose} {request.to}", request.channel)
             if key not in answered:
                 answered.add(key)
                 continue

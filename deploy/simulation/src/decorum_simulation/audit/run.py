@@ -13,7 +13,7 @@ from decorum_simulation.audit.hours import check_hours, check_inconvenient
 from decorum_simulation.audit.money import check_amounts, check_books
 from decorum_simulation.audit.permits import check_permit_ends, check_permits
 from decorum_simulation.audit.records import Borrower, Evidence, read_run
-from decorum_simulation.audit.stops import check_opt_outs, check_restrictions
+from decorum_simulation.audit.stops import check_confirmations, check_opt_outs, check_restrictions
 from decorum_simulation.audit.violations import Findings, Violation
 
 
@@ -45,6 +45,7 @@ def audit_evidence(evidence: Evidence) -> AuditResult:
     check_permits(evidence, findings)
     check_permit_ends(evidence, findings)
     check_opt_outs(evidence, owners, findings)
+    check_confirmations(evidence, owners, findings)
     check_restrictions(evidence, owners, findings)
     check_amounts(evidence, owners, findings)
     check_books(evidence, findings)

@@ -17,6 +17,11 @@ STOP_KEY: Final = "9"
 STOP_TEXT: Final = re.compile(
     r"退订|拒收|^\s*(?:td|t|stop|unsubscribe)\s*[.!。！]?\s*$|\bstop\b|unsubscribe", re.IGNORECASE
 )
+SAYS_MORE: Final = re.compile(
+    r"[¥￥$€£]|\d|欠|逾期|还款|付款|款项|催|\b(?:debt|owe|overdue|past due|pay(?:ment|s|ing)?|balance|collect)\w*",
+    re.IGNORECASE,
+)
+"""What a confirmation of an opt-out has no business to say."""
 BANNING: Final = frozenset({"attorney", "cease", "dispute", "bankruptcy", "deceased", "identity_theft", "vulnerable"})
 Period = tuple[datetime, datetime | None]
 
@@ -55,7 +60,7 @@ def check_opt_outs(evidence: Evidence, owners: dict[str, Borrower], findings: Fi
     for request in evidence.requests:
         findings.checked["opt-outs"] += 1
         if purposes.get(request.attempt_id) == "opt_out_confirmation":
-            continue
+            continue  # `check_confirmations` has a look at these
         known_at = by_number.get((request.channel, request.to))
         borrower = owners.get(request.attempt_id)
         if known_at is not None and known_at <= request.at:
@@ -74,6 +79,33 @@ def check_opt_outs(evidence: Evidence, owners: dict[str, Borrower], findings: Fi
                 attempt_id=request.attempt_id,
                 borrower_id=borrower.borrower_id,
             )
+
+
+def check_confirmations(evidence: Evidence, owners: dict[str, Borrower], findings: Findings) -> None:
+    """An opt-out may be confirmed once, by a text to the number that it came from, which says that and nothing else.
+
+    Source: 12 CFR part 1006, comment 14(h)(1)-3. What the carrier refused confirmed nothing.
+    """
+    by_number = _stops_by_number(evidence)
+    purposes = {s.attempt_id: s.purpose for _, s in evidence.of_type("attempt-submitted", _Purpose)}
+    confirmed: set[tuple[str, str]] = set()
+    for request in evidence.requests:
+        if purposes.get(request.attempt_id) != "opt_out_confirmation":
+            continue
+        findings.checked["confirmations"] += 1
+        borrower = owners.get(request.attempt_id)
+        ids = {"attempt_id": request.attempt_id, "borrower_id": borrower.borrower_id if borrower else None}
+        number = (request.channel, request.to)
+        known_at = by_number.get(number)
+        if known_at is None or known_at > request.at:
+            findings.add("extra_confirmation", request.at, "No opt-out of this number and channel was known.", **ids)
+        elif number in confirmed:
+            findings.add("extra_confirmation", request.at, "The opt-out had been confirmed before.", **ids)
+        if not evidence.is_rejected(request.attempt_id):
+            confirmed.add(number)
+        more = SAYS_MORE.search(request.text or "")
+        if more is not None:
+            findings.add("confirmation_says_more", request.at, f"It says {more[0]!r} too.", **ids)
 
 
 class _Purpose(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ Kind = Literal[
     "wrong_number",
     "requested_twice",
     "after_opt_out",
+    "extra_confirmation",
+    "confirmation_says_more",
     "after_restriction",
     "after_full_payment",
     "nothing_overdue",

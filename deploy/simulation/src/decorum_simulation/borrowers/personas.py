@@ -20,6 +20,14 @@ Reaction = Literal[
     "other",
     "ignore",
 ]
+PickUp = Literal["confirms", "says_wrong_person", "says_stop", "hangs_up"]
+PICK_UPS: Final[tuple[tuple[PickUp, float], ...]] = (
+    ("confirms", 0.93),
+    ("says_wrong_person", 0.008),
+    ("says_stop", 0.004),
+    ("hangs_up", 0.058),
+)
+"""What whoever picks up a call does at its opening."""
 PERSONAS: Final[tuple[tuple[Persona, float], ...]] = (
     ("punctual", 0.33),
     ("forgetful", 0.31),

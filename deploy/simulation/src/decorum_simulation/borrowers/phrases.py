@@ -11,6 +11,9 @@ from decorum_simulation.draws import integer
 from shared.contracts import Language
 
 STOP_WORDS: Final = {"zh": ("退订", "TD", "拒收", "不要再发短信了，退订"), "en": ("STOP", "Unsubscribe", "stop")}
+IT_IS_ME: Final = "5"
+"""The key that says that the person who was called is on the line."""
+NOT_ME: Final = "7"
 KEYS: Final[dict[Reaction, str]] = {"promise": "1", "paid_already": "2", "dispute": "3", "stop": "9", "call_back": "0"}
 _TEXTS: Final[dict[tuple[Language, Reaction], tuple[str, ...]]] = {
     ("zh", "stop"): STOP_WORDS["zh"],

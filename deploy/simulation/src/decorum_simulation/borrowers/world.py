@@ -13,6 +13,7 @@ from decorum_simulation.borrowers.personas import (
     CURES_ALONE,
     KEEPS_PROMISE,
     PAYS_ON_TIME,
+    PICK_UPS,
     TO_CALL,
     TO_REMINDER,
     TO_TEXT,
@@ -79,11 +80,21 @@ class BorrowerWorld:
         self._contacts[borrower_id] = number = self._contacts.get(borrower_id, 0) + 1
         loans = self._overdue(account, now)
         if delivery.channel == "voice":
+            if not self._confirms(account, delivery, now):
+                return
             odds = TO_CALL[account.persona]
         else:
             odds = TO_TEXT[account.persona] if loans else TO_REMINDER[account.persona]
         reaction = reaction_to(odds, number, self.seed, borrower_id, delivery.attempt_id)
         self._follow(reaction, account, delivery, now)
+
+    def _confirms(self, account: Account, delivery: Delivery, now: datetime) -> bool:
+        """Whether whoever picked up says that they are the one who is called; for nobody else is the rest."""
+        picked_up = weighted(PICK_UPS, self.seed, delivery.attempt_id, "picks up")
+        key = {"confirms": phrases.IT_IS_ME, "says_wrong_person": phrases.NOT_ME, "says_stop": phrases.KEYS["stop"]}
+        if picked_up != "hangs_up":
+            self._send(account, delivery, key[picked_up], now)
+        return picked_up == "confirms"
 
     def _follow(self, reaction: Reaction, account: Account, delivery: Delivery, now: datetime) -> None:
         key = delivery.attempt_id
@@ -144,7 +155,7 @@ class BorrowerWorld:
         return [loan for loan in account.loans if loan.overdue(self.core.today(loan, now)).total_minor > 0]
 
     def _send(self, account: Account, delivery: Delivery, content: str, now: datetime) -> None:
-        """Type an answer after a while, or press a key during the call: at the next tick."""
+        """Type an answer after a while, or press a key during the call: at the next tick, in the order of pressing."""
         at = now + timedelta(seconds=30)
         if delivery.channel == "sms":
             at = self._awake(

@@ -16,10 +16,21 @@ from shared.clock import Clock
 from shared.ids import derive
 
 NOTICED = frozenset({"delivered", "answered"})
+CONFIRMS = "right_person"
+"""What the key means after which a call goes on from its opening to its text."""
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever picks up hears, and the keys that this part takes, with their meanings."""
+
+    text: str
+    keys: dict[str, str]
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of the provider API. `not_after` is the instant past which it must not be sent."""
+    """One call of the provider API. `not_after` is the instant past which it must not be sent. Of a call with an
+    `opening`, `text` and `keys` come only after the key that confirms.
+    """
 
     idempotency_key: str
     to: str
@@ -28,6 +39,17 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     language: str = "zh"
     sender: str = ""
     keys: dict[str, str] | None = None
+    opening: Opening | None = None
+
+    @property
+    def heard_first(self) -> str:
+        """What somebody notices without pressing a key."""
+        return self.text if self.opening is None else self.opening.text
+
+    @property
+    def all_that_may_be_said(self) -> str:
+        """The opening, where there is one, and the text."""
+        return self.text if self.opening is None else f"{self.opening.text} {self.text}"
 
 
 class Inbound(msgspec.Struct, kw_only=True, rename={"sender": "from"}):
@@ -65,6 +87,18 @@ class Message:
     status: str
     at: datetime
     fate: Fate
+    confirmed: bool = False
+    """Whether the key was pressed that leads on from the opening."""
+
+    def takes(self, digit: str) -> bool:
+        """Whether the call takes a key at this point; the one that confirms leads on to the text."""
+        keys, opening = self.request.keys or {}, self.request.opening
+        if opening is None:
+            return True
+        if digit not in opening.keys and not (self.confirmed and digit in keys):
+            return False
+        self.confirmed |= opening.keys.get(digit) == CONFIRMS
+        return True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +136,7 @@ class Exchange:
     _due: list[tuple[datetime, int, Due]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _inbound_ids: set[str] = field(default_factory=set)
+    _calls: dict[str, Message] = field(default_factory=dict)
 
     def take(self, request: SendRequest, channel: CarrierChannel) -> Taken:
         """Note the request, then answer it: a known key gets its first answer again and is never sent twice."""
@@ -133,6 +168,8 @@ class Exchange:
             fate=fate,
         )
         self.messages[key] = message
+        if channel == "voice":
+            self._calls[message.message_id] = message
         self._note(now, "accepted", channel, request.to, key, message.message_id)
         if fate.result is not None:
             self._push(now + timedelta(seconds=fate.result_delay_seconds), Due(kind="result", message=message))
@@ -164,13 +201,18 @@ class Exchange:
                     to=request.to,
                     attempt_id=request.idempotency_key,
                     message_id=message.message_id,
-                    text=request.text,
+                    text=request.heard_first,
                 )
             )
 
     def receive(self, inbound: Inbound) -> None:
-        """Something comes in from a borrower: due at its own instant, once by its id."""
+        """Something comes in from a borrower: due at its own instant, once by its id. A key that the call doesn't take
+        at that point does nothing.
+        """
         if inbound.inbound_id in self._inbound_ids:
+            return
+        call = self._calls.get(inbound.in_reply_to or "")
+        if call is not None and not call.takes(inbound.text):
             return
         self._inbound_ids.add(inbound.inbound_id)
         self.inbound.append(inbound)
@@ -210,7 +252,7 @@ class Exchange:
                 to=request.to,
                 attempt_id=request.idempotency_key,
                 message_id=message_id,
-                text=request.text,
+                text=request.all_that_may_be_said,
                 not_after=request.not_after,
             )
         )

@@ -64,7 +64,11 @@ SELECT b.borrower_id,
    WHERE l.borrower_id = b.borrower_id AND balance_version IS NOT NULL),
   (SELECT json_agg(json_build_object('payment_id', payment_id, 'loan_id', loan_id,
                                      'until', CASE WHEN NOT ({UNPOSTED}) THEN uncounted_at + $4::interval END,
-                                     'balance_version', uncounted_version) ORDER BY payment_id)::text
+                                     'balance_version', uncounted_version,
+                                     'snapshot_version', CASE WHEN uncounted_at IS NOT NULL THEN (
+                                       SELECT snapshot_version FROM loan l
+                                       WHERE l.borrower_id = p.borrower_id AND l.loan_id = p.loan_id) END
+                                    ) ORDER BY payment_id)::text
    FROM payment p WHERE p.borrower_id = b.borrower_id
      AND ({UNPOSTED} OR ({UNCOUNTED} AND uncounted_at + $4::interval > $2)))
 FROM unnest($1::text[]) AS b(borrower_id)

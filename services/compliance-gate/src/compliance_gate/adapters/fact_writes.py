@@ -94,8 +94,10 @@ class FactWrites:
         newest: dict[tuple[str, str], Values] = {}
         for balance in rows.balances:
             key = (balance["borrower_id"], balance["loan_id"])
-            if key not in newest or newest[key]["balance_version"] < balance["balance_version"]:
-                newest[key] = balance
+            known = newest.setdefault(key, balance)
+            newer = balance if known["balance_version"] < balance["balance_version"] else known
+            restated = max(known["snapshot_version"], balance["snapshot_version"])
+            newest[key] = newer if newer["snapshot_version"] == restated else {**newer, "snapshot_version": restated}
         await insert_rows(tx, tables.loan, list(newest.values()), on_conflict=BALANCE_MERGE)
         closures = [
             {"borrower_id": borrower_id, "loan_id": loan_id, "closed_by_lender": True}

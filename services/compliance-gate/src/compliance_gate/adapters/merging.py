@@ -104,10 +104,18 @@ CONTACT_MERGE: Final = Upsert(
 )
 """Marks only rise; what the gate permitted says more than what was reported of it; a surer proof has the instant."""
 
+_NEWER_BALANCE: Final = "(loan.balance_version IS NULL OR loan.balance_version < excluded.balance_version)"
+
 BALANCE_MERGE: Final = Upsert(
     keys=("borrower_id", "loan_id"),
-    update=("currency", "overdue_minor", "outstanding_minor", "balance_version", "closed_in_book"),
-    where="loan.balance_version IS NULL OR loan.balance_version < excluded.balance_version",
+    merge=(
+        *(
+            (column, f"CASE WHEN {_NEWER_BALANCE} THEN excluded.{column} ELSE loan.{column} END")
+            for column in ("currency", "overdue_minor", "outstanding_minor", "balance_version", "closed_in_book")
+        ),
+        ("snapshot_version", "GREATEST(loan.snapshot_version, excluded.snapshot_version)"),
+    ),
+    where=f"{_NEWER_BALANCE} OR loan.snapshot_version < excluded.snapshot_version",
 )
 
 CLOSURE_MERGE: Final = Upsert(keys=("borrower_id", "loan_id"), update=("closed_by_lender",))

@@ -116,6 +116,7 @@ loan = sa.Table(
     sa.Column("overdue_minor", sa.BigInteger, nullable=True),
     sa.Column("outstanding_minor", sa.BigInteger, nullable=True),
     sa.Column("balance_version", sa.Integer, nullable=True),
+    sa.Column("snapshot_version", sa.Integer, nullable=False, server_default="0"),
     sa.Column("closed_in_book", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("closed_by_lender", sa.Boolean, nullable=False, server_default="false"),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from compliance_gate.domain.facts import Attempt, Earlier, Facts, LoanFacts, Stop, UnpostedPayment
+from compliance_gate.domain.replies import has_opted_out
 from compliance_gate.domain.rules import Terms
 from compliance_gate.domain.verdicts import Found, Ruling
 
@@ -44,6 +45,8 @@ def judge_facts(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> 
         missing = "zone"
     elif attempt.number_key is None:
         missing = "number"
+    elif attempt.purpose == "opt_out_confirmation" and not has_opted_out(attempt, facts, now):
+        missing = "opt-out"
     if missing is None:
         return None
     found = (("missing", missing),)
@@ -91,13 +94,15 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
 
 
 def _is_awaited(payment: UnpostedPayment, facts: Facts, now: datetime) -> bool:
-    """A booked payment is awaited until the loan's balance is a newer one, or until its time has passed."""
+    """A booked payment is awaited until a snapshot restates the loan, or until its time has passed."""
     if payment.until is None:
         return True
-    loan = _loan(facts, payment.loan_id) if payment.loan_id is not None else None
+    restated = payment.snapshot_version
+    if restated is None:
+        loan = _loan(facts, payment.loan_id) if payment.loan_id is not None else None
+        restated = loan.balance_version if loan is not None else None
     version = payment.balance_version
-    newer = loan is not None and version is not None and loan.balance_version > version
-    return now < payment.until and not newer
+    return now < payment.until and not (restated is not None and version is not None and restated > version)
 
 
 def judge_expiry(attempt: Attempt, now: datetime) -> Ruling | None:

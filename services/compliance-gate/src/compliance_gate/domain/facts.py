@@ -188,13 +188,16 @@ class UnpostedPayment(Part, frozen=True, kw_only=True, omit_defaults=True):
     """A payment that the balance doesn't show: it isn't booked yet, or was booked when a later snapshot was.
 
     Without a loan it may be for any of them. A booked one has `until`, and counts no longer than that, nor once the
-    loan's balance has a higher version than `balance_version`, the one at its booking.
+    lender has restated the loan: `snapshot_version`, the version of its last balance that came of a snapshot, is higher
+    than `balance_version`, the one at the booking. Records of decisions from before snapshots were told apart have no
+    `snapshot_version`: there any higher version of the balance counts.
     """
 
     payment_id: str
     loan_id: str | None = None
     until: datetime | None = None
     balance_version: int | None = None
+    snapshot_version: int | None = None
 
 
 class Stop(Part, frozen=True, kw_only=True, omit_defaults=True):

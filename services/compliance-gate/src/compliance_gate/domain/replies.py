@@ -21,6 +21,11 @@ def answered_message(attempt: Attempt, facts: Facts, now: datetime) -> InboundMe
     return message
 
 
+def has_opted_out(attempt: Attempt, facts: Facts, now: datetime) -> bool:
+    """Whether there is an opt-out on the attempt's channel that a confirmation could speak of."""
+    return any(_confirms(opt_out, attempt.channel, attempt.number_key, now) for opt_out in facts.opt_outs)
+
+
 def is_first_confirmation(attempt: Attempt, facts: Facts, now: datetime) -> bool:
     """Whether `attempt` is the one confirmation of an opt-out on its channel that is in force."""
     if attempt.purpose != "opt_out_confirmation":

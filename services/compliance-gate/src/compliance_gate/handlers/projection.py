@@ -211,6 +211,7 @@ def _balance_changed(rows: FactRows, record: Received[BalanceChangedV1], _: Numb
             "overdue_minor": message.overdue.total_minor,
             "outstanding_minor": message.outstanding.total_minor,
             "balance_version": message.balance_version,
+            "snapshot_version": message.balance_version if message.cause == "snapshot" else 0,
             "closed_in_book": message.closed,
         }
     )

@@ -37,7 +37,7 @@ def reply_received(rows: FactRows, record: Received[ReplyReceivedV1], _: Numbers
             _wrong_person_said(rows, record)
         case "dispute" | "distress":
             _trouble_said(rows, record)
-        case "promise" | "paid_already" | "call_back" | "other":
+        case "promise" | "paid_already" | "right_person" | "call_back" | "other":
             pass
 
 

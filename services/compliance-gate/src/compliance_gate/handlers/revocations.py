@@ -203,7 +203,7 @@ def _reply(record: Received[ReplyReceivedV1], around: Surroundings) -> Iterable[
             yield _trigger(record, "restriction", RevocationScope(loans=message.loans or None))
         case "distress":
             yield _trigger(record, "restriction")
-        case "promise" | "paid_already" | "call_back" | "other":
+        case "promise" | "paid_already" | "right_person" | "call_back" | "other":
             return
 
 

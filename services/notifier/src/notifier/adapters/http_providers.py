@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final
@@ -16,10 +17,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from notifier.domain.call_keys import DETAIL_KEYS, OPENING_KEYS
 from notifier.ports import Answer, SendRequest
 from shared.contracts import Channel
 
-CALL_KEYS: Final = {"1": "promise", "2": "paid_already", "3": "dispute", "9": "stop", "0": "call_back"}
 REFUSED_TRIES: Final = 3
 """Tries of one request whose connection was refused, within one claim; the permit may be claimed again later."""
 FIND_TRIES: Final = 2
@@ -45,6 +46,13 @@ class _Accepted(msgspec.Struct, frozen=True):
     message_id: str
 
 
+class _Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """Spoken first, to whoever picks up. Only the key that means `right_person` leads on to the call's text."""
+
+    text: str
+    keys: Mapping[str, str]
+
+
 class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotency_key: str
     to: str
@@ -52,7 +60,8 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: str
     not_after: str
     sender: str
-    keys: dict[str, str] | None = None
+    keys: Mapping[str, str] | None = None
+    opening: _Opening | None = None
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -64,7 +73,6 @@ class HttpProvider:
 
     channel: Channel
     path: str
-    keys: dict[str, str] | None = None
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
@@ -92,14 +100,16 @@ class HttpProvider:
             await session.close()
 
     async def send(self, request: SendRequest) -> Answer:
+        opening = request.script.opening
         message = _Message(
             idempotency_key=request.attempt_id,
             to=request.to,
-            text=request.text,
+            text=request.script.text,
             language=request.language,
             not_after=request.not_after.astimezone(UTC).isoformat(),
             sender=self._settings.sender,
-            keys=self.keys,
+            keys=None if opening is None else DETAIL_KEYS,
+            opening=None if opening is None else _Opening(text=opening, keys=OPENING_KEYS),
         )
         body = _encode(message)
         answer = await self._send_once(body)
@@ -178,11 +188,18 @@ class HttpSmsProvider(HttpProvider):
 
 
 class HttpVoiceProvider(HttpProvider):
-    """Text-to-speech calls with key-press results."""
+    """Text-to-speech calls: an opening for whoever picks up, a text for the person who confirmed, key presses.
+
+    A request without an opening is refused here: a carrier that got one would speak of the debt to anybody.
+    """
 
     channel: Channel = "voice"
     path = "/v1/calls"
-    keys = CALL_KEYS
+
+    async def send(self, request: SendRequest) -> Answer:
+        if request.script.opening is None:
+            return Answer(kind="rejected")
+        return await super().send(request)
 
 
 HTTP_PROVIDERS: Final[dict[Channel, Any]] = {"sms": HttpSmsProvider, "voice": HttpVoiceProvider}

@@ -41,6 +41,14 @@ CROSS JOIN LATERAL (
 ) p
 LEFT JOIN borrower b ON b.borrower_id = p.borrower_id LEFT JOIN borrower_key k ON k.borrower_id = p.borrower_id"""
 
+_WITHDRAW: Final = f"""
+INSERT INTO revocation (borrower_id, borrower_sequence, revocation_id, contact_point_id)
+SELECT c.borrower_id, {2**63 - 1}, g.said_by || ':' || c.contact_point_id, c.contact_point_id
+FROM unnest($1::text[], $2::bytea[], $3::text[]) AS g(borrower_id, number_hash, said_by)
+JOIN contact_point c ON c.borrower_id = g.borrower_id AND c.number_hash = g.number_hash
+ORDER BY 1, 3 ON CONFLICT DO NOTHING"""
+"""A revocation above every sequence that the gate gives: permits that it gives before it has heard are covered too."""
+
 
 class PostgresInbound:
     """Inbound messages by the keyed hash of their number; each borrower's copy under that borrower's key."""
@@ -104,6 +112,14 @@ class PostgresInbound:
             for i in stopped
         }
         await insert_rows(tx, tables.suppression, [rows[key] for key in sorted(rows)])
+
+    async def withdraw(self, tx: Tx, wrong: Sequence[tuple[str, Inbound]]) -> None:
+        columns: tuple[list[Any], ...] = (
+            [borrower_id for borrower_id, _ in wrong],
+            [inbound.number_hash for _, inbound in wrong],
+            [f"wrong-person:{inbound.channel}:{inbound.inbound_id}" for _, inbound in wrong],
+        )
+        await tx.exec_driver_sql(_WITHDRAW, columns)
 
 
 def _candidate(row: Any, *, answered: AnsweredContact | None = None) -> Candidate:

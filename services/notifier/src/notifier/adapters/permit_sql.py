@@ -37,7 +37,7 @@ _BLOCK: Final = f"""(CASE
     THEN 'stopped'
   WHEN EXISTS (SELECT 1 FROM operator_stop s
        WHERE NOT s.lifted AND s.kind = 'borrower' AND s.value = p.borrower_id) THEN 'stopped'
-  WHEN EXISTS (SELECT 1 FROM suppression x
+  WHEN p.purpose <> 'opt_out_confirmation' AND EXISTS (SELECT 1 FROM suppression x
        WHERE x.number_hash = c.number_hash AND x.channel = p.channel) THEN 'stopped'
   WHEN EXISTS (SELECT 1 FROM permit o
        WHERE o.borrower_id = p.borrower_id AND o.attempt_id = p.attempt_id AND o.sent_at IS NOT NULL) THEN 'rejected'
@@ -117,7 +117,7 @@ WHERE p.borrower_id = r.borrower_id AND p.attempt_id = r.attempt_id AND p.submis
 RETURNING p.borrower_id, p.attempt_id, p.submission_number, p.attempt_json, p.expires_at, r.value_sealed,
   r.wrapped_key, r.name_sealed, r.region, r.zones,
   EXISTS (SELECT 1 FROM permit o WHERE o.borrower_id = p.borrower_id AND o.sent_at IS NOT NULL
-    AND o.state IN ('made', 'unknown')) AS contacted_before"""
+    AND o.channel = 'sms' AND o.state = 'made') AS contacted_before"""
 """$4 now, $5 channel, $6 limit, $7 owner, $8 lease in seconds of wall time. Soonest end first."""
 
 RECORD: Final = f"""

@@ -42,6 +42,7 @@ class PostgresPermits:
                 "contact_point_id": p.contact_point_id,
                 "loans": p.loans,
                 "strategy": p.strategy,
+                "purpose": p.purpose,
                 "attempt_json": p.attempt_json,
                 "state": "permitted",
             }

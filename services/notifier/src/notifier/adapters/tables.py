@@ -56,6 +56,7 @@ permit = sa.Table(
     sa.Column("contact_point_id", sa.Text, nullable=False),
     sa.Column("loans", ARRAY(sa.Text), nullable=False),
     sa.Column("strategy", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False, server_default="demand"),
     sa.Column("attempt_json", BYTEA, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),

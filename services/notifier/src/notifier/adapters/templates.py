@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -17,8 +17,8 @@ from babel.dates import format_date
 from babel.numbers import format_currency
 from jinja2.sandbox import SandboxedEnvironment
 
-from notifier.adapters.template_checks import SAMPLES, TemplateError, check_text
-from notifier.ports import Speech, TemplateFailed
+from notifier.adapters.template_checks import SAMPLES, TemplateError, check_confirmation, check_opening, check_text
+from notifier.ports import Script, Speech, TemplateFailed
 from shared.contracts import AttemptSubmittedV1, Channel, Language
 from shared.money import MINOR_DIGITS
 
@@ -30,7 +30,9 @@ TEMPLATE_NAMES: Final = (
     "sms-final",
     "call-overdue",
     "call-overdue-late",
+    "sms-opt-out-confirmation",
 )
+CONFIRMATION: Final = "sms-opt-out-confirmation"
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _LOCALES: Final[dict[Language, str]] = {"zh": "zh_Hans_CN", "en": "en_US"}
 _NAMELESS: Final[dict[Language, str]] = {"zh": "客户", "en": "customer"}
@@ -39,9 +41,11 @@ _DISCLOSURES: Final = "disclosures"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lender:
-    """Who speaks. In `agency_regions` the debts are collected as an agency, with the disclosures of Regulation F."""
+    """Who speaks, in each language. In `agency_regions` the debts are collected as an agency, with the disclosures of
+    Regulation F.
+    """
 
-    name: str
+    names: Mapping[Language, str]
     agency_regions: frozenset[str]
 
     def is_agency_for(self, region: str, zones: tuple[str, ...]) -> bool:
@@ -53,10 +57,15 @@ class Lender:
 class _Text:
     channel: Channel
     template: jinja2.Template
+    opening: jinja2.Template | None
 
 
 class TemplateBook:
-    """`Texts` from a folder of YAML files, one for each template, with a text for each language."""
+    """`Texts` from a folder of YAML files, one for each template, with a text for each language.
+
+    A call has an opening beside its text. An opening is given the lender's name and the person's and nothing else, so
+    that no template can put an amount, a date or a disclosure into it.
+    """
 
     def __init__(self, folder: Path, *, lender: Lender) -> None:
         self._lender = lender
@@ -71,58 +80,100 @@ class TemplateBook:
         for name in TEMPLATE_NAMES:
             self._load(environment, folder / f"{name}.yaml", name)
 
-    def render(self, attempt: AttemptSubmittedV1, speech: Speech) -> str:
+    def render(self, attempt: AttemptSubmittedV1, speech: Speech) -> Script:
         text = self._texts.get((attempt.template, attempt.language))
         if text is None or text.channel != attempt.channel or attempt.party != "borrower":
             raise TemplateFailed(attempt.template)
+        if (attempt.template == CONFIRMATION) != (attempt.purpose == "opt_out_confirmation"):
+            raise TemplateFailed(attempt.template)  # what passes a suppression says nothing but the confirmation
         try:
-            return self._fill(text.template, attempt, speech)
+            if attempt.template == CONFIRMATION:
+                return Script(text=self._confirm(text.template, attempt.language))
+            opening = None if text.opening is None else self._open(text.opening, attempt.language, speech)
+            return Script(opening=opening, text=self._fill(text.template, attempt, speech))
         except (jinja2.TemplateError, ArithmeticError, ValueError, KeyError) as error:
             raise TemplateFailed(attempt.template) from error
 
     def _fill(self, template: jinja2.Template, attempt: AttemptSubmittedV1, speech: Speech) -> str:
         language = attempt.language
         filled = template.render(
-            lender=self._lender.name,
-            name=" ".join(speech.name.split()) or _NAMELESS[language],
+            lender=self._lender.names[language],
+            name=_name(language, speech),
             amount=_amount(attempt.due_minor, attempt.currency, language),
             due_on=_day(min(loan.due_on for loan in attempt.loans), language),
             days_past_due=max(loan.days_past_due for loan in attempt.loans),
             loans=len(attempt.loans),
             disclosure=self._disclosure(language, speech),
         )
-        return " ".join(filled.split()) if language == "en" else "".join(filled.splitlines()).strip()
+        return _on_one_line(filled, language)
+
+    def _open(self, template: jinja2.Template, language: Language, speech: Speech) -> str:
+        filled = template.render(lender=self._lender.names[language], name=_name(language, speech))
+        return _on_one_line(filled, language)
+
+    def _confirm(self, template: jinja2.Template, language: Language) -> str:
+        return _on_one_line(template.render(lender=self._lender.names[language]), language)
 
     def _disclosure(self, language: Language, speech: Speech) -> str:
         if not self._lender.is_agency_for(speech.region, speech.zones):
             return ""
         disclosure = self._disclosures[not speech.contacted_before, language]
-        return disclosure.render(lender=self._lender.name).strip()
+        return disclosure.render(lender=self._lender.names[language]).strip()
 
     def _load(self, environment: SandboxedEnvironment, path: Path, name: str) -> None:
         channel: Channel = "sms" if name.startswith("sms-") else "voice"
         said, texts = _read(path, "texts")
         if said != channel:
             raise TemplateError(path, 1, "channel: must be sms for sms-*, voice for call-*")
+        openings = _read(path, "openings")[1] if channel == "voice" else {}
         for language, (line, source) in texts.items():
             template = _compile(environment, path, line, source)
-            self._texts[name, language] = _Text(channel, template)
+            opening = None
+            if channel == "voice":
+                opening = self._opening(environment, path, language, openings[language])
+            self._texts[name, language] = _Text(channel, template, opening)
+            if name == CONFIRMATION:
+                text = _tried(path, line, lambda t=template, n=language: self._confirm(t, n))  # type: ignore[misc]
+                _refuse(path, line, check_confirmation(text, language, lender=self._lender.names[language]))
+                continue
             for speech, attempt in SAMPLES[channel, language]:
-                self._check(template, path, line, attempt=attempt, speech=speech)
+                must_say = [self._lender.names[language], _amount(attempt.due_minor, attempt.currency, language)]
+                must_say += [self._disclosure(language, speech)]
+                text = _tried(path, line, lambda a=attempt, s=speech, t=template: self._fill(t, a, s))  # type: ignore[misc]
+                _refuse(path, line, check_text(text, channel, language, must_say=must_say))
 
-    def _check(
-        self, template: jinja2.Template, path: Path, line: int, *, attempt: AttemptSubmittedV1, speech: Speech
-    ) -> None:
-        """Render a sample and refuse a text that lacks what every text of its kind must say."""
-        try:
-            text = self._fill(template, attempt, speech)
-        except jinja2.TemplateError as error:
-            raise TemplateError(path, line, str(error)) from error
-        must_say = [self._lender.name, _amount(attempt.due_minor, attempt.currency, attempt.language)]
-        must_say += [self._disclosure(attempt.language, speech)]
-        reason = check_text(text, attempt.channel, attempt.language, must_say=must_say)
-        if reason is not None:
-            raise TemplateError(path, line, reason)
+    def _opening(
+        self, environment: SandboxedEnvironment, path: Path, language: Language, found: tuple[int, str]
+    ) -> jinja2.Template:
+        """The opening of a call, tried with every sample."""
+        line, source = found
+        opening = _compile(environment, path, line, source)
+        lender = self._lender.names[language]
+        for speech, _ in SAMPLES["voice", language]:
+            text = _tried(path, line, lambda s=speech: self._open(opening, language, s))  # type: ignore[misc]
+            _refuse(path, line, check_opening(text, language, lender=lender, name=_name(language, speech)))
+        return opening
+
+
+def _tried(path: Path, line: int, render: Callable[[], str]) -> str:
+    """What a sample renders to; one that doesn't is an error of the template at that place."""
+    try:
+        return render()
+    except jinja2.TemplateError as error:
+        raise TemplateError(path, line, str(error)) from error
+
+
+def _refuse(path: Path, line: int, reason: str | None) -> None:
+    if reason is not None:
+        raise TemplateError(path, line, reason)
+
+
+def _name(language: Language, speech: Speech) -> str:
+    return " ".join(speech.name.split()) or _NAMELESS[language]
+
+
+def _on_one_line(filled: str, language: Language) -> str:
+    return " ".join(filled.split()) if language == "en" else "".join(filled.splitlines()).strip()
 
 
 def _read(path: Path, key: str) -> tuple[str, Mapping[Language, tuple[int, str]]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, assert_never
 
-from shared.contracts import Channel, NotMadeReason
+from shared.contracts import Channel, NotMadeReason, Purpose
 
 PermitState = Literal["permitted", "sending", "made", "not_made", "unknown"]
 EndState = Literal["made", "not_made", "unknown"]
@@ -34,6 +34,7 @@ class Permit:
     contact_point_id: str
     loans: tuple[str, ...]
     strategy: str
+    purpose: Purpose
     attempt_json: bytes
 
 
@@ -138,11 +139,14 @@ class Surroundings:
 def block_of(permit: Permit, around: Surroundings) -> NotMadeReason | None:
     """Why `permit` may not be used whatever the time is; None: nothing forbids it. The first reason wins.
 
-    An unknown contact point doesn't forbid for good: its event may still be on the way.
+    An unknown contact point doesn't forbid for good: its event may still be on the way. A suppression lets the
+    confirmation of the opt-out pass that made it: that there is one at most is the gate's to hold (12 CFR part 1006,
+    comment 14(h)(1)-3).
     """
     if any(covers(revocation, permit, provider=around.provider) for revocation in around.revocations):
         return "revoked"
-    if around.suppressed or _stopped(around.stops, permit, around.provider):
+    suppressed = around.suppressed and permit.purpose != "opt_out_confirmation"
+    if suppressed or _stopped(around.stops, permit, around.provider):
         return "stopped"
     if around.attempt_already_sent:
         return "rejected"

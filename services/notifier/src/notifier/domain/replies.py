@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
+from notifier.domain.call_keys import KEY_INTENTS
 from notifier.domain.promise_dates import named_dates
 from notifier.domain.wording import NUMERAL, chinese_number, compact, plain
 from shared.contracts import ReplyIntent
@@ -16,14 +17,6 @@ from shared.money import MINOR_DIGITS
 PROMISE_DAYS: Final = 3
 """A promise that names no day, and key 1 of a call, mean: within three days."""
 PROMISE_DAYS_MAX: Final = 366
-
-KEY_INTENTS: Final[dict[str, ReplyIntent]] = {
-    "1": "promise",
-    "2": "paid_already",
-    "3": "dispute",
-    "9": "stop",
-    "0": "call_back",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What borrowers send: whose it is, what it means, a stop kept at once, and the replies that travel."""
+"""What borrowers send: whose it is, what it means, a refusal kept at once, and the replies that travel."""
 
 from __future__ import annotations
 
@@ -45,8 +45,11 @@ class InboundHandlers:
         fresh = [u for u in read if u.inbound.inbound_id in new]
         stopped = [u.inbound for u in fresh if u.reading.intent == "stop"]
         await self._store.suppress(tx, stopped)
+        wrong = [(o.borrower_id, u.inbound) for u in fresh if u.reading.intent == "wrong_person" for o in u.owners]
+        if wrong:
+            await self._store.withdraw(tx, wrong)
         await self._store.keep(tx, [kept for u in fresh for kept in self._copies(u)])
-        self.suppressions_changed |= bool(stopped)
+        self.suppressions_changed |= bool(stopped or wrong)
         for understood in fresh:
             metrics.INBOUND.labels(understood.inbound.channel, understood.reading.intent).inc()
         for inbound in stopped:

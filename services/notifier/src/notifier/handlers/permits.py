@@ -63,6 +63,7 @@ def _permit(allowed: ContactAllowedV1) -> Permit:
         contact_point_id=allowed.attempt.contact_point_id,
         loans=tuple(loan.loan_id for loan in allowed.attempt.loans),
         strategy=allowed.attempt.strategy,
+        purpose=allowed.attempt.purpose,
         attempt_json=_encode(allowed.attempt),
     )
 

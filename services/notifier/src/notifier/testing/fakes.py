@@ -22,7 +22,7 @@ from notifier.domain.permits import (
     expiry_reason,
 )
 from notifier.domain.receipts import Receipt
-from notifier.ports import Answer, Claim, Claimed, KnownAttempt, PermitKey, SendRequest, SendResult, Tx
+from notifier.ports import Answer, Claim, Claimed, KnownAttempt, PermitKey, Script, SendRequest, SendResult, Tx
 from shared.contracts import AttemptSubmittedV1, Channel, ContactResult, NotMadeReason
 from shared.kafka.records import Outgoing
 
@@ -301,5 +301,5 @@ class PlainSealer:
 class PlainTexts:
     """`Texts` with one text."""
 
-    def render(self, attempt: Any, speech: Any) -> str:
-        return f"text of {attempt.attempt_id}"
+    def render(self, attempt: Any, speech: Any) -> Script:
+        return Script(text=f"text of {attempt.attempt_id}")

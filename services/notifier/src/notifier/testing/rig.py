@@ -33,7 +33,8 @@ from shared.kafka.records import Outgoing, Received, unpack
 from shared.postgres.outbox import Outbox
 
 MASTER_KEY = bytes(range(32))
-TEXTS = TemplateBook(SHIPPED_TEMPLATES, lender=Lender(name="晨光消费金融", agency_regions=frozenset({"US"})))
+LENDER = Lender(names={"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}, agency_regions=frozenset({"US"}))
+TEXTS = TemplateBook(SHIPPED_TEMPLATES, lender=LENDER)
 
 
 class Rig:

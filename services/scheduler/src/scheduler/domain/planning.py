@@ -6,11 +6,11 @@ rest of the path follows from the strategy, so a payment or a new grade changes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scheduler.domain import standing
+from scheduler.domain import confirmations, standing
 from scheduler.domain.attempts import Attempt, Referral, Waits
 from scheduler.domain.group_plan import GroupPlan, GroupPlanner
 from scheduler.domain.profile import Profile
@@ -24,6 +24,7 @@ class Playbook:
     book: StrategyBook
     waits: Waits
     default_zone: str
+    confirms_opt_outs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,22 @@ class PlannedAttempts:
     groups: Mapping[str, GroupPlan]
     look_again_at: datetime | None
     """When the plan may change by itself: a pause ends, a restriction begins, a referral falls due."""
+    confirmation: Attempt | None = None
+    """The confirmation of an opt-out that stands beside the groups."""
 
     @property
     def next_attempts(self) -> tuple[Attempt, ...]:
-        """The next step of each group that has one."""
-        return tuple(g.next_attempt for g in self.groups.values() if g.next_attempt is not None)
+        """The next step of each group that has one, and a confirmation that nobody has seen yet."""
+        steps = tuple(g.next_attempt for g in self.groups.values() if g.next_attempt is not None)
+        confirmation = self.confirmation
+        return (*steps, confirmation) if confirmation is not None and confirmation.unseen else steps
+
+    def wants(self, attempt: Attempt) -> bool:
+        """Whether an attempt that was handed over before may be handed over again as things stand."""
+        if attempt.purpose == confirmations.PURPOSE:
+            return self.confirmation is not None and self.confirmation.attempt_id == attempt.attempt_id
+        group = self.groups.get(attempt.currency)
+        return group is not None and group.wants(attempt)
 
 
 def plan(dossier: Dossier, playbook: Playbook, now: datetime) -> PlannedAttempts:
@@ -62,7 +74,12 @@ def plan(dossier: Dossier, playbook: Playbook, now: datetime) -> PlannedAttempts
         return PlannedAttempts(groups={}, look_again_at=edge)
     zone = standing.zone_of(profile, playbook.default_zone)
     today = standing.local_date(now, zone)
-    attempts = dossier.attempts.values()
+    attempts: Collection[Attempt] = dossier.attempts.values()
+    confirmation = None
+    if profile.circumstances:
+        attempts = confirmations.of_steps(attempts)
+        if playbook.confirms_opt_outs:
+            confirmation = confirmations.confirmation(profile, dossier.attempts, zone, now)
     planner = GroupPlanner(
         profile=profile,
         attempts=attempts,
@@ -74,7 +91,7 @@ def plan(dossier: Dossier, playbook: Playbook, now: datetime) -> PlannedAttempts
     )
     groups = {g.currency: planner.plan(g, now) for g in standing.groups_of(profile, today, now)}
     edges = [e for e in (edge, *(g.look_again_at for g in groups.values())) if e is not None]
-    return PlannedAttempts(groups=groups, look_again_at=min(edges, default=None))
+    return PlannedAttempts(groups=groups, look_again_at=min(edges, default=None), confirmation=confirmation)
 
 
 def replan(dossier: Dossier, playbook: Playbook, now: datetime) -> tuple[Dossier, PlannedAttempts]:
@@ -101,6 +118,5 @@ def replan(dossier: Dossier, playbook: Playbook, now: datetime) -> tuple[Dossier
 def _marked(attempt: Attempt, planned: PlannedAttempts) -> Attempt:
     if not attempt.waits:
         return attempt
-    group = planned.groups.get(attempt.currency)
-    wanted = group is not None and group.wants(attempt)
+    wanted = planned.wants(attempt)
     return attempt if wanted == attempt.wanted else attempt._replace(wanted=wanted)

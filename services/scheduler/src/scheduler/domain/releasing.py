@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from scheduler.domain import standing
+from scheduler.domain import confirmations, standing
 from scheduler.domain.attempts import Attempt, Referral, ended
 from scheduler.domain.group_plan import DueReferral
 from scheduler.domain.planning import Dossier, PlannedAttempts, Playbook, replan
@@ -81,17 +81,22 @@ def _submit(
     dossier: Dossier, attempt: Attempt, planned: PlannedAttempts, playbook: Playbook, now: datetime
 ) -> tuple[Dossier, AttemptSubmittedV1]:
     person = dossier.profile.person
-    place = standing.contact_place(dossier.profile, dossier.attempts.values(), attempt.channel, now)
-    group = planned.groups[attempt.currency].group
     assert person is not None, "nothing is planned before the lender said who the borrower is"
-    assert place is not None, "only what can be reached is wanted"
+    if attempt.purpose == confirmations.PURPOSE:
+        contact_point_id, loans = attempt.contact_point_id, _confirmed_loans(dossier)
+    else:
+        place = standing.contact_place(dossier.profile, dossier.attempts.values(), attempt.channel, now)
+        assert place is not None, "only what can be reached is wanted"
+        zone = standing.zone_of(dossier.profile, playbook.default_zone)
+        contact_point_id = place.contact_point_id
+        loans = tuple(_loans(planned.groups[attempt.currency].group, now, zone))
+    assert contact_point_id is not None, "a confirmation goes to the number that said stop"
     submitted = attempt._replace(
         state="submitted",
         submissions=attempt.submissions + 1,
         submitted_at=now,
-        contact_point_id=place.contact_point_id,
+        contact_point_id=contact_point_id,
     )
-    zone = standing.zone_of(dossier.profile, playbook.default_zone)
     message = AttemptSubmittedV1(
         borrower_id=dossier.profile.borrower_id,
         attempt_id=attempt.attempt_id,
@@ -100,9 +105,9 @@ def _submit(
         expires_at=attempt.expires_at,
         purpose=attempt.purpose,
         channel=attempt.channel,
-        contact_point_id=place.contact_point_id,
+        contact_point_id=contact_point_id,
         currency=attempt.currency,
-        loans=tuple(_loans(group, now, zone)),
+        loans=loans,
         template=attempt.template,
         language=person.language,
         risk_grade=attempt.grade,
@@ -112,6 +117,22 @@ def _submit(
         approval=attempt.approval,
     )
     return _with_attempts(dossier, (submitted,)), message
+
+
+def _confirmed_loans(dossier: Dossier) -> tuple[AttemptLoan, ...]:
+    """The loans that the stopped contact was about. The confirmation asks for nothing."""
+    stop = confirmations.stop_of(dossier.profile)
+    return tuple(
+        AttemptLoan(
+            loan_id=loan.loan_id,
+            balance_version=loan.balance_version,
+            overdue_minor=loan.overdue_minor,
+            due_minor=0,
+            due_on=loan.overdue_since,
+            days_past_due=0,
+        )
+        for loan in confirmations.loans_of(dossier.profile, stop)[:LOANS_MAX]
+    )
 
 
 def _loans(group: Group, now: datetime, zone: str) -> Iterator[AttemptLoan]:

@@ -142,11 +142,11 @@ def replies_that_pause(
     """The replies about the group's loans that pause it and that nobody has lifted, oldest first."""
     for reply in sorted(_of_kind(profile, "reply"), key=lambda c: c.order):
         pause = pauses.get(reply.detail)  # type: ignore[call-overload]
-        if pause is not None and reply.covers(group.loan_ids) and not _lifted(profile, reply):
+        if pause is not None and reply.covers(group.loan_ids) and not is_lifted(profile, reply):
             yield reply, pause
 
 
-def _lifted(profile: Profile, reply: Circumstance) -> bool:
+def is_lifted(profile: Profile, reply: Circumstance) -> bool:
     """Whether something later answers `reply`: a restriction withdrawn, a new contact point, a new consent."""
     if reply.detail == "wrong_person":
         if profile.person is None or reply.contact_point_id is None or profile.person.order[0] <= reply.order[0]:
@@ -200,7 +200,7 @@ def _silent_points(profile: Profile, channel: StepChannel, now: datetime) -> fro
             if c.contact_point_id is None:
                 return None
             silent.add(c.contact_point_id)
-        elif c.kind == "reply" and not _lifted(profile, c):
+        elif c.kind == "reply" and not is_lifted(profile, c):
             if c.detail == "stop" and c.channel == channel:
                 return None
             if c.detail == "wrong_person" and c.contact_point_id is not None:
