@@ -34,6 +34,8 @@ def test_the_next_legal_instant_is_the_first_minute_at_which_the_rules_let_go(si
         return
     found = decision.next_legal_instant
     assert found > now
+    if any(rule.rule_id == "platform.facts" for rule in decision.rules):
+        return  # nobody knows when a fact will come: the gate is only asked again
     assert isinstance(decide(attempt, facts, policy, found), Allowed | HeldForReview)
     step = MINUTE * max(1, int((found - now) / MINUTE) // STEPS_EXACT_MAX)
     at = now
