@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from decorum_local import LocalPlatform, ServiceProcess
@@ -20,26 +21,38 @@ from shared.kafka.subscription import Subscription
 from shared.postgres.engine import create_engine
 from shared.postgres.outbox import Outbox
 from tests.toy_service import add_payments
-from tests.toy_world import ToyWorld, payment
+from tests.toy_world import ToyWorld, changed, payment
 
 ROOT = Path(__file__).parents[2]
 BORROWERS = 20
 
 
 class Unlucky(Publisher):
-    """A publisher that loses its connection `failures` times, before or after the broker has taken the messages."""
+    """A publisher that loses its connection `failures` times, when the broker has taken `part` of the messages."""
 
-    def __init__(self, bootstrap_servers: str, *, failures: int, after: bool) -> None:
+    def __init__(self, bootstrap_servers: str, *, failures: int, part: float) -> None:
         super().__init__(bootstrap_servers=bootstrap_servers, client_id="unlucky")
         self.failures = failures
-        self._after = after
+        self._part = part
 
     async def publish(self, messages: Sequence[WireMessage]) -> None:
         if not messages or not self.failures:
             return await super().publish(messages)
         self.failures -= 1
-        if self._after:
-            await super().publish(messages)
+        await super().publish(messages[: int(len(messages) * self._part)])
+        raise Transient("the connection is lost")
+
+
+class Slow(Publisher):
+    """A publisher that has its messages in hand until it is let go, and then loses its connection."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        super().__init__(bootstrap_servers=bootstrap_servers, client_id="slow")
+        self.in_hand, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, messages: Sequence[WireMessage]) -> None:
+        self.in_hand.set()
+        await self.let_go.wait()
         raise Transient("the connection is lost")
 
 
@@ -124,10 +137,10 @@ async def consuming(world: ToyWorld, publisher: Publisher) -> AsyncIterator[Cons
 
 async def test_a_failure_between_commit_and_publish_is_made_good_with_the_stored_answers(world: ToyWorld) -> None:
     await world.send(*(payment(n, borrower=f"B-{n % 3}") for n in range(50)))
-    for after in (False, True):
-        unlucky = Unlucky(world.bootstrap_servers, failures=2, after=after)
+    for sent, part in ((50, 0.0), (100, 1.0)):
+        unlucky = Unlucky(world.bootstrap_servers, failures=2, part=part)
         async with consuming(world, unlucky):
-            await world.send(*(payment(n, borrower=f"B-{n % 3}") for n in range(50 + after * 50, 100 + after * 50)))
+            await world.send(*(payment(n, borrower=f"B-{n % 3}") for n in range(sent, sent + 50)))
             await world.until_idle()
         assert not unlucky.failures
     assert len(await world.entries()) == 150
@@ -141,26 +154,31 @@ def closed(borrower: str, number: int) -> Outgoing:
     return Outgoing(message=message, ce_id=ids.derive("closed", borrower, number), ce_time=AT)
 
 
-async def test_the_outbox_gives_up_nothing_over_replicas_and_failures(world: ToyWorld) -> None:
-    source = f"decorum/{world.name}"
+async def first_appearances(world: ToyWorld) -> dict[str, list[str]]:
+    """The ids of what the toy's outbox published, without doubles, by borrower."""
+    published: dict[str, dict[str, None]] = {}
+    for record in await world.read(LOAN_EVENTS):
+        headers = dict(record.headers)
+        if headers["ce_source"] == f"decorum/{world.name}".encode():
+            published.setdefault(record.key.decode(), {})[headers["ce_id"].decode()] = None
+    return {borrower_id: list(ce_ids) for borrower_id, ce_ids in published.items()}
+
+
+async def test_the_outbox_gives_up_nothing_and_keeps_each_borrowers_order_over_replicas_and_failures(
+    world: ToyWorld,
+) -> None:
     engine = create_async_engine(world.database_url, pool_size=8)
-    publishers: list[Publisher] = [
-        Unlucky(world.bootstrap_servers, failures=3, after=number % 2 == 0) for number in range(3)
-    ]
-    outboxes = [Outbox(source=source, engine=engine, publisher=publisher) for publisher in publishers]
+    publishers = [Unlucky(world.bootstrap_servers, failures=5, part=part) for part in (0.0, 0.5, 1.0)]
+    outboxes = [Outbox(source=f"decorum/{world.name}", engine=engine, publisher=publisher) for publisher in publishers]
     for publisher in publishers:
         await publisher.start()
 
     async def relay(outbox: Outbox, done: asyncio.Event) -> None:
-        while True:
-            try:
-                moved = await outbox.relay()
-            except Transient:
-                continue
-            if not moved:
-                if done.is_set():
-                    return
-                await asyncio.sleep(0.001)
+        # To the end: a replica that takes nothing now may have met rows that wait for another one's.
+        while not done.is_set() or await world.query("SELECT FROM outbox LIMIT 1"):
+            with contextlib.suppress(Transient):
+                await outbox.relay()
+            await asyncio.sleep(0.001)
 
     async def write(done: asyncio.Event) -> None:
         for number in range(100):
@@ -179,15 +197,39 @@ async def test_the_outbox_gives_up_nothing_over_replicas_and_failures(world: Toy
         for publisher in publishers:
             await publisher.stop()
         await engine.dispose()
-    published: dict[str, set[str]] = {}
-    for record in await world.read(LOAN_EVENTS):
-        if dict(record.headers)["ce_source"] == source.encode():
-            published.setdefault(record.key.decode(), set()).add(dict(record.headers)["ce_id"].decode())
-    # Order over replicas whose publishers fail is not promised, and no reader relies on it.
-    assert published == {
-        f"B-{b}": {ids.derive("closed", f"B-{b}", number) for number in range(100)} for b in range(BORROWERS)
+    assert await first_appearances(world) == {
+        f"B-{b}": [ids.derive("closed", f"B-{b}", number) for number in range(100)] for b in range(BORROWERS)
     }
-    assert await world.query("SELECT count(*) FROM outbox") == [(0,)]
+
+
+async def test_a_message_waits_while_another_replica_has_an_earlier_one_of_its_borrower_in_hand(
+    world: ToyWorld,
+) -> None:
+    engine = create_async_engine(world.database_url)
+    slow, other = Slow(world.bootstrap_servers), Publisher(bootstrap_servers=world.bootstrap_servers, client_id="other")
+    holding, passing = (
+        Outbox(source=f"decorum/{world.name}", engine=engine, publisher=publisher) for publisher in (slow, other)
+    )
+    await other.start()
+    async with engine.begin() as tx:
+        await holding.add(tx, [closed("B-1", 1)])
+    held = asyncio.create_task(holding.relay())
+    try:
+        await slow.in_hand.wait()
+        async with engine.begin() as tx:
+            await passing.add(tx, [closed("B-1", 2), closed("B-2", 1)])
+        assert await passing.relay() == 1
+        assert await first_appearances(world) == {"B-2": [ids.derive("closed", "B-2", 1)]}
+        slow.let_go.set()
+        with pytest.raises(Transient):
+            await held
+        assert await passing.relay() == 2
+    finally:
+        held.cancel()
+        await asyncio.wait([held])
+        await other.stop()
+        await engine.dispose()
+    assert (await first_appearances(world))["B-1"] == [ids.derive("closed", "B-1", number) for number in (1, 2)]
 
 
 async def test_a_publisher_whose_broker_connection_is_gone_says_so_and_recovers(world: ToyWorld) -> None:
@@ -204,6 +246,21 @@ async def test_a_publisher_whose_broker_connection_is_gone_says_so_and_recovers(
     assert len(await world.read(LOAN_EVENTS)) == 2_000
     ends = {f"{r.topic}-{r.partition}": r.offset + 1 for r in await world.read(LOAN_EVENTS)}
     assert publisher.published == ends
+
+
+async def test_what_follows_a_message_that_the_broker_refuses_is_not_written_before_it(world: ToyWorld) -> None:
+    # A new producer has no sequence yet: the broker takes a second batch from it although the first is missing.
+    publisher = Publisher(bootstrap_servers=world.bootstrap_servers, client_id="test")
+    refused = changed(payment(1), value=b"-" * 1_600_000)
+    await publisher.start()
+    try:
+        with pytest.raises(Transient):
+            await publisher.publish([refused, payment(2)])
+        assert not await world.read(LOAN_EVENTS)
+        await publisher.publish([payment(1), payment(2)])
+    finally:
+        await publisher.stop()
+    assert [dict(r.headers)["ce_id"] for r in await world.read(LOAN_EVENTS)] == [b"E-1", b"E-2"]
 
 
 async def test_keys_go_to_the_partition_that_every_other_client_chooses(world: ToyWorld) -> None:

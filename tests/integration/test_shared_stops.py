@@ -48,6 +48,22 @@ async def test_a_hundred_dead_letters_in_a_row_pause_their_partition_and_no_othe
     assert "E-500" in await world.entries()
 
 
+async def test_a_restart_goes_on_behind_the_last_dead_letter_and_counts_from_zero(world: ToyWorld) -> None:
+    bad = await world.send(
+        *(changed(payment(n), value=NOT_JSON) for n in range(2 * FUSE_RECORDS + 50)), payment(500), partition=3
+    )
+    for run in (1, 2):
+        async with world.replica().running() as replica:
+            await until(lambda: fused(replica), "the fuse blows")
+        assert [letter.origin for letter in await world.dead_letters()] == bad[: run * FUSE_RECORDS]
+        assert await world.lag() == len(bad) - run * FUSE_RECORDS
+    async with world.replica().running() as replica:
+        await world.until_idle()
+        await replica.until_ready()
+    assert [letter.origin for letter in await world.dead_letters()] == bad[:-1]
+    assert await world.entries() == ["E-500"]
+
+
 async def test_records_that_a_handler_refuses_blow_the_fuse_too_also_over_several_batches(world: ToyWorld) -> None:
     async with world.replica().running() as replica:
         for start in range(0, FUSE_RECORDS, 25):
@@ -104,6 +120,39 @@ async def test_a_fuse_stays_blown_when_the_group_is_dealt_again(world: ToyWorld)
         assert replica.service.consumer.state.fused == {(LOAN_EVENTS, 0)}
         assert consumer.paused() == {TopicPartition(LOAN_EVENTS, 0)}
     assert len(await world.dead_letters()) == FUSE_RECORDS
+
+
+async def test_a_partition_that_another_replica_has_read_meanwhile_is_read_on_when_it_comes_back(
+    world: ToyWorld,
+) -> None:
+    async with world.replica().running() as replica:
+        for partition in range(6):
+            await world.send(*(changed(payment(n), value=NOT_JSON) for n in range(FUSE_RECORDS)), partition=partition)
+
+        async def all_fused() -> bool:
+            return len(replica.service.consumer.state.fused) == 6
+
+        await until(all_fused, "every fuse blows")
+        async with AIOKafkaConsumer(
+            LOAN_EVENTS,
+            bootstrap_servers=world.bootstrap_servers,
+            group_id=world.name,
+            enable_auto_commit=False,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+        ) as newcomer:
+
+            async def dealt() -> bool:
+                await newcomer.getmany(timeout_ms=10)
+                return bool(newcomer.assignment()) and len(replica.service.consumer.state.fused) == 3
+
+            await until(dealt, "the group is dealt again")
+            elsewhere = sorted(tp.partition for tp in newcomer.assignment())
+        kept = {(LOAN_EVENTS, partition) for partition in range(6) if partition not in elsewhere}
+        for partition in range(6):
+            await world.send(payment(500 + partition), partition=partition)
+        await world.until_applied(3)
+        assert sorted(await world.entries()) == [f"E-{500 + partition}" for partition in elsewhere]
+        assert replica.service.consumer.state.fused == kept
 
 
 async def test_records_that_were_deleted_unread_stop_everything_for_good(world: ToyWorld) -> None:

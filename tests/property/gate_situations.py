@@ -117,7 +117,6 @@ def situations(
     region, zones = draw(st.sampled_from(BORROWERS))
     book = draw(st.sampled_from((PLAIN_BOOK, TENANT_BOOK)))
     role: Role | None = draw(st.sampled_from((AGENCY, None)))
-    policy = book.resolve(region, zones, role)
     channel: Channel = draw(channels)
     attempt = Attempt(
         attempt_id="attempt",
@@ -148,7 +147,7 @@ def situations(
         inconveniences=() if plain else tuple(draw(st.lists(inconveniences(now), max_size=2))),
         opt_outs=() if plain or not restricted else tuple(draw(st.lists(opt_outs(now), max_size=1))),
     )
-    return attempt, facts, policy, now
+    return attempt, facts, book.resolve(region, zones, role), now
 
 
 @st.composite

@@ -67,7 +67,7 @@ def count_by_hand(
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(situations(plain=True))
 def test_caps_count_what_a_hand_count_counts(situation: tuple[Attempt, Facts, Policy, datetime]) -> None:
     attempt, facts, policy, now = situation
@@ -78,7 +78,7 @@ def test_caps_count_what_a_hand_count_counts(situation: tuple[Attempt, Facts, Po
             assert len(rows) == count_by_hand(cap, attempt, facts, zones, now, loan), cap.rule_id
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(situations(plain=True))
 def test_the_fast_count_is_the_exact_count_wherever_a_cap_has_room(
     situation: tuple[Attempt, Facts, Policy, datetime],
@@ -97,7 +97,7 @@ def test_the_fast_count_is_the_exact_count_wherever_a_cap_has_room(
             assert counted >= min(exact, cap.limit), cap.rule_id
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(situations(plain=True))
 def test_a_full_cap_has_room_again_at_the_instant_it_names_and_not_a_microsecond_earlier(
     situation: tuple[Attempt, Facts, Policy, datetime],

@@ -25,7 +25,7 @@ def is_open(attempt: Attempt, facts: Facts, policy: Policy, at: datetime) -> boo
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(situations())
 def test_the_next_legal_instant_is_the_first_minute_at_which_the_rules_let_go(situation: Situation) -> None:
     attempt, facts, policy, now = situation
@@ -48,7 +48,7 @@ def test_the_next_legal_instant_is_the_first_minute_at_which_the_rules_let_go(si
         at += MINUTE
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(situations())
 def test_a_permit_ends_inside_the_time_in_which_every_minute_would_be_allowed(situation: Situation) -> None:
     attempt, facts, policy, now = situation
@@ -69,7 +69,7 @@ def test_a_permit_ends_inside_the_time_in_which_every_minute_would_be_allowed(si
         assert plan.opens((1 << len(plan.windows)) - 1, decision.permit_expires_at + margin - MINUTE / 60) is not None
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(situations())
 def test_a_decision_is_the_same_again_and_its_evidence_replays(situation: Situation) -> None:
     attempt, facts, policy, now = situation
@@ -83,7 +83,7 @@ def test_a_decision_is_the_same_again_and_its_evidence_replays(situation: Situat
     assert replay(evidence.record, book) == decision
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(situations(), st.data())
 def test_another_restriction_or_opt_out_never_turns_a_no_into_a_yes(situation: Situation, data: st.DataObject) -> None:
     attempt, facts, policy, now = situation
@@ -102,7 +102,7 @@ def test_another_restriction_or_opt_out_never_turns_a_no_into_a_yes(situation: S
         assert isinstance(after, Denied)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(situations(plain=True))
 def test_the_tenant_overlay_never_allows_what_the_packs_refuse(situation: Situation) -> None:
     attempt, facts, _, now = situation

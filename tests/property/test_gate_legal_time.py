@@ -99,7 +99,7 @@ def legal_by_the_wall(
     return bool(zones)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(st.data(), starts, st.lists(st.sampled_from(ZONES), min_size=1, max_size=3, unique=True))
 def test_legal_windows_equal_a_minute_by_minute_brute_force(
     data: st.DataObject, start: datetime, chosen: list[str]
@@ -123,7 +123,7 @@ def test_legal_windows_equal_a_minute_by_minute_brute_force(
         instant += MINUTE
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data(), starts, st.lists(st.sampled_from(ZONES), min_size=1, max_size=2, unique=True))
 def test_the_next_legal_instant_is_the_first_legal_minute(
     data: st.DataObject, start: datetime, chosen: list[str]
@@ -143,7 +143,7 @@ def test_the_next_legal_instant_is_the_first_legal_minute(
     assert found == first
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(starts, st.sampled_from(ZONES))
 def test_a_date_starts_at_the_first_instant_that_shows_it_or_a_later_one(start: datetime, zone: str) -> None:
     day = local_date(zone, start)
@@ -175,7 +175,7 @@ def inconvenient_by_the_wall(wish: Inconvenience, zones: tuple[str, ...], instan
     return False
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.data(), starts.filter(lambda start: start.year > 2011), st.lists(st.sampled_from(ZONES), min_size=1, max_size=2)
 )

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance_gate.ports.values import EMPTY_FACTS
@@ -222,7 +222,7 @@ async def feed(world: World, side: str, batches: Sequence[Sequence[Said]]) -> li
     return await state(world, side)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(facts=FACTS, data=st.data())
 def test_any_order_of_facts_gives_the_same_state(
     runner: tuple[asyncio.Runner, World], facts: list[Said], data: st.DataObject

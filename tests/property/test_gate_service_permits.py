@@ -7,7 +7,7 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decorum_local import LocalPlatform
@@ -85,7 +85,7 @@ def message(b: str, step: str) -> Message:
             return attempt(b, f"{b}-{step}", channel=channel)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=8),
     cuts=st.sets(st.integers(0, 8), max_size=4),

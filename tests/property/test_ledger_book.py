@@ -152,7 +152,7 @@ def net(transactions: Sequence[Transaction], *, by_payment: bool) -> dict[Any, i
     return {key: amount for key, amount in sums.items() if amount}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_order_and_any_doubles_of_the_same_events_give_the_same_net_book(data: st.DataObject) -> None:
     events = data.draw(loan_histories())
@@ -164,7 +164,7 @@ def test_any_order_and_any_doubles_of_the_same_events_give_the_same_net_book(dat
     assert net(jumbled.transactions, by_payment=True) == net(straight.transactions, by_payment=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(loan_histories())
 def test_every_transaction_balances_and_receivables_equal_what_is_outstanding(events: list[BookEvent]) -> None:
     ledger = received(events)
@@ -176,7 +176,7 @@ def test_every_transaction_balances_and_receivables_equal_what_is_outstanding(ev
         assert 0 <= overdue <= outstanding
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(loan_histories())
 def test_money_that_came_in_is_cash_once_and_money_that_was_reversed_is_not(events: list[BookEvent]) -> None:
     ledger = received(events)
@@ -194,7 +194,7 @@ def test_money_that_came_in_is_cash_once_and_money_that_was_reversed_is_not(even
     assert cash == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(loan_histories())
 def test_reading_history_or_the_checkpoint_writes_the_same_transactions_and_versions(events: list[BookEvent]) -> None:
     by_checkpoint, by_history = received(events), received(events, always_read_history=True)
@@ -203,7 +203,7 @@ def test_reading_history_or_the_checkpoint_writes_the_same_transactions_and_vers
     assert [p.payments_posted for p in by_checkpoint.postings] == [p.payments_posted for p in by_history.postings]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(loan_histories())
 def test_versions_rise_by_one_with_each_change_and_transaction_ids_are_never_used_twice(
     events: list[BookEvent],
@@ -217,7 +217,7 @@ def test_versions_rise_by_one_with_each_change_and_transaction_ids_are_never_use
     assert len(taken_back) == len(set(taken_back))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(loan_histories())
 def test_every_payment_event_is_answered_and_its_parts_sum_to_its_amount(events: list[BookEvent]) -> None:
     for posting in received(events).postings:

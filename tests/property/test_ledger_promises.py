@@ -32,23 +32,30 @@ payments = st.builds(
 
 
 @st.composite
+def replies(draw: st.DrawFn, number: int) -> ReplyReceivedV1:
+    return ReplyReceivedV1(
+        borrower_id="B1",
+        reply_id=f"R{number}",
+        channel="sms",
+        received_at=draw(instants),
+        intent="promise",
+        promised_minor=draw(st.integers(1, 1_000)),
+        currency=draw(st.sampled_from(["CNY", "USD"])),
+        promised_on=date(2026, 9, 10) + timedelta(days=draw(st.integers(-2, 50))),
+    )
+
+
+@st.composite
 def promises(draw: st.DrawFn) -> list[Promise]:
-    made = []
-    for number in range(draw(st.integers(1, 4))):
-        reply = ReplyReceivedV1(
-            borrower_id="B1",
-            reply_id=f"R{number}",
-            channel="sms",
-            received_at=draw(instants),
-            intent="promise",
-            promised_minor=draw(st.integers(1, 1_000)),
-            currency=draw(st.sampled_from(["CNY", "USD"])),
-            promised_on=date(2026, 9, 10) + timedelta(days=draw(st.integers(-2, 50))),
-        )
-        promise = open_promise(reply, None, draw(st.lists(st.sampled_from(ZONES), max_size=2)), TERMS)
-        assert promise is not None
-        made.append(promise)
-    return made
+    some_zones = st.lists(st.sampled_from(ZONES), max_size=2)
+    told = [(draw(replies(number)), draw(some_zones)) for number in range(draw(st.integers(1, 4)))]
+    return [opened(reply, zones) for reply, zones in told]
+
+
+def opened(reply: ReplyReceivedV1, zones: list[str]) -> Promise:
+    promise = open_promise(reply, None, zones, TERMS)
+    assert promise is not None
+    return promise
 
 
 def learned(
@@ -69,7 +76,7 @@ def learned(
     return {promise_id: (promise.state, promise.paid_minor) for promise_id, promise in known.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_order_of_replies_and_payments_gives_the_same_promises(data: st.DataObject) -> None:
     told, paid = data.draw(promises()), data.draw(st.lists(payments, max_size=6))
@@ -79,7 +86,7 @@ def test_any_order_of_replies_and_payments_gives_the_same_promises(data: st.Data
     assert learned(told, paid, order, now) == learned(told, paid, range(count), now)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(promises(), st.lists(payments, max_size=6), instants)
 def test_settling_again_changes_nothing_and_one_promise_a_currency_is_open(
     told: list[Promise], paid: list[PaidAmount], now: datetime
@@ -92,7 +99,7 @@ def test_settling_again_changes_nothing_and_one_promise_a_currency_is_open(
     assert len(open_currencies) == len(set(open_currencies))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(promises(), st.lists(payments, max_size=6), st.lists(instants, min_size=2, max_size=5))
 def test_each_change_of_state_is_announced_under_a_new_id_and_a_later_instant(
     told: list[Promise], paid: list[PaidAmount], times: list[datetime]

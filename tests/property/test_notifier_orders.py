@@ -155,7 +155,7 @@ DEEDS: list[Any] = ["send", "send", "write", "write", "lose the leases", "look u
 ACTIONS = st.lists(st.sampled_from([*EVENTS, *DEEDS]), max_size=14)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ACTIONS, st.sampled_from([202, 422, 500, 0]))
 def test_no_order_of_events_sends_twice_or_ends_twice(actions: list[Any], status: int) -> None:
     replica = run([*actions, FIRST, SECOND], status=status)
@@ -178,7 +178,7 @@ def test_no_order_of_events_sends_twice_or_ends_twice(actions: list[Any], status
         assert status == 422, "only a rejection says of a request that it was not made"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(ACTIONS, st.integers(0, 14))
 def test_nothing_is_sent_once_its_revocation_or_a_stop_is_known(actions: list[Any], position: int) -> None:
     async def check() -> None:

@@ -72,7 +72,7 @@ def test_taking_payments_back_in_any_order_restores_what_was_owed(loan: Loan, pa
     assert [(i.due_on, i.fees_minor, i.interest_minor, i.principal_minor) for i in loan.instalments] == before
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_a_ledger_that_reads_the_lenders_events_knows_what_the_lender_knows_after_every_tick(seed: int) -> None:
     plan = Plan(borrowers=40, start=START, end=START + timedelta(days=30), tick=timedelta(minutes=30), seed=seed)

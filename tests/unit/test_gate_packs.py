@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,22 @@ def test_a_pack_lives_in_a_file_of_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(SMALL, encoding="utf-8")
     with pytest.raises(InvalidPack, match="file of its own name"):
         load_packs(tmp_path)
+
+
+@pytest.mark.parametrize("first", [11, 13])
+def test_rules_that_end_and_begin_on_one_date_are_told_apart_whichever_hour_is_asked_first(
+    tmp_path: Path, first: int
+) -> None:
+    # On 1 March one rule is over everywhere at 12:00 UTC, and another binds from 10:00, where 2 March begins first.
+    rule = SMALL.partition("rules:\n")[2]
+    later = rule.replace("small.hours", "small.later").replace("08:00", "09:00") + "    effective_from: 2026-03-02\n"
+    (tmp_path / "small.yaml").write_text(SMALL + "    effective_to: 2026-02-28\n" + later, encoding="utf-8")
+    policy = PolicyBook(load_packs(tmp_path), OfficialCalendars()).resolve("CN", ("Asia/Shanghai",))
+    found = {}
+    for hour in (first, 11, 13):
+        plan = policy.plan_for("voice", "borrower", datetime(2026, 3, 1, hour, tzinfo=UTC))
+        found[hour] = [window.rule_id for window in plan.windows]
+    assert found == {11: ["small.hours", "small.later"], 13: ["small.later"]}
 
 
 def test_an_overlay_that_does_not_exist_stops_the_book() -> None:

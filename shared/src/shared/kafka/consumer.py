@@ -293,11 +293,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("rebalance.batch_still_running", group=self.group)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Forget what was expected of partitions that may have been read elsewhere meanwhile; keep fuses blown."""
+        """Forget what was expected of partitions that others may have read; keep the fuses of those that stay.
+
+        A blown fuse pauses its partition again: records of one that was blown and not paused would be passed over.
+        """
         self._expected.clear()
-        fused, self.state.fused = self.state.fused, set()
-        if fused and self._connection is not None:
-            self._pause(fused, self._connection)
+        ours = {(tp.topic, tp.partition) for tp in assigned}
+        self._fuse, self.state.fused = self._fuse.only(ours), set()
+        blown = {partition for partition in ours if self._fuse.blown(partition)}
+        if blown and self._connection is not None:
+            self._pause(blown, self._connection)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from shared.errors import ReasonCode
@@ -22,6 +23,10 @@ class Fuse:
     def copy(self) -> Fuse:
         """The same counts, to go on from for a batch that may have to be taken again."""
         return Fuse(self._runs)
+
+    def only(self, partitions: Collection[Partition]) -> Fuse:
+        """The counts of `partitions` alone: a row that ended or went on where somebody else read is not known here."""
+        return Fuse({partition: run for partition, run in self._runs.items() if partition in partitions})
 
     def any(self) -> bool:
         """Whether some partition has a row of dead letters behind it."""

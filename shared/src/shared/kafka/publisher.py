@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -72,8 +73,8 @@ class Publisher:
     async def publish(self, messages: Sequence[WireMessage]) -> None:
         """Publish all of `messages`, in order per key, and wait for every acknowledgement.
 
-        Raises `Transient` when one could not be confirmed; then any of them may or may not be on its topic, so the
-        caller publishes all again (readers drop the doubles by their ids).
+        Raises `Transient` when one could not be confirmed; then any of them may or may not be on its topic, but none
+        without those before it of the same key. The caller publishes all again (readers drop the doubles by their ids).
         """
         if not messages:
             return
@@ -89,36 +90,31 @@ class Publisher:
 
     async def _publish(self, producer: AIOKafkaProducer, messages: Sequence[WireMessage]) -> None:
         partitions = {topic: sorted(await producer.partitions_for(topic)) for topic in {m.topic for m in messages}}
-        open_batches: dict[Partition, Any] = {}
-        sent: list[tuple[Awaitable[Any], int]] = []
-
-        async def send(partition: Partition) -> None:
-            batch = open_batches.pop(partition)
-            batch.close()
-            future = await producer.send_batch(batch, partition[0], partition=partition[1])
-            sent.append((future, batch.record_count()))
-
+        batches: dict[Partition, list[Any]] = defaultdict(list)
         for message in messages:
             choices = partitions[message.topic]
-            partition = (message.topic, choices[_hash(message.key) % len(choices)])
-            batch = open_batches.get(partition)
-            if batch is None:
-                batch = open_batches[partition] = producer.create_batch()
-            elif _append(batch, message):
+            filled = batches[(message.topic, choices[_hash(message.key) % len(choices)])]
+            if filled and _append(filled[-1], message):
                 continue
-            else:
-                await send(partition)
-                batch = open_batches[partition] = producer.create_batch()
+            filled.append(producer.create_batch())
             # The first message of a batch is taken whatever its size.
-            assert _append(batch, message), "an empty batch takes any message"
-        for partition in tuple(open_batches):
-            await send(partition)
-        acknowledged = await asyncio.gather(*(future for future, _ in sent), return_exceptions=True)
-        for metadata, (_, count) in zip(acknowledged, sent, strict=True):
-            if isinstance(metadata, BaseException):
-                raise metadata
-            name = f"{metadata.topic}-{metadata.partition}"
-            self.published[name] = max(self.published.get(name, 0), metadata.offset + count)
+            assert _append(filled[-1], message), "an empty batch takes any message"
+        sent = (self._send(producer, partition, filled) for partition, filled in batches.items())
+        for failure in await asyncio.gather(*sent, return_exceptions=True):
+            if failure is not None:
+                raise failure
+
+    async def _send(self, producer: AIOKafkaProducer, partition: Partition, batches: Sequence[Any]) -> None:
+        """Send each batch when the one before it is acknowledged, else a broker could take it without that one.
+
+        The client has only one on its way to a partition anyway.
+        """
+        topic, number = partition
+        name = f"{topic}-{number}"
+        for batch in batches:
+            batch.close()
+            metadata = await (await producer.send_batch(batch, topic, partition=number))
+            self.published[name] = max(self.published.get(name, 0), metadata.offset + batch.record_count())
 
     async def _replace(self, failed: AIOKafkaProducer) -> None:
         """Go on with a new producer: after a failure the old one's sequence may have a hole that no broker accepts."""

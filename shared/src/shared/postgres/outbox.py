@@ -15,10 +15,17 @@ RELAY_RECORDS_MAX = 1_000
 
 
 class Outbox:
-    """Adds messages inside the caller's transaction; `relay` publishes them in order and forgets them.
+    """Adds messages inside the caller's transaction; `relay` publishes them and forgets them.
 
-    The messages of one borrower leave in the order in which they were written, however many replicas relay. A crash
-    between publishing and forgetting publishes again; readers drop the doubles by their ids.
+    Order: of two messages of one borrower on one topic, the one that was committed before the other was added, or
+    stands before it in one `add`, appears on the topic first, however many replicas relay and whatever fails. A row is
+    not taken while an earlier one of its borrower is in other hands, is forgotten only once it is acknowledged, and a
+    publisher writes no message without those before it. This is said of first appearances: a failure between
+    publishing and forgetting publishes again, also behind later ones, and readers drop the doubles by their ids.
+
+    Not promised: an order of transactions that ran at the same time (who needs one holds the borrower's lock, as
+    every writer does that numbers its messages), of messages in the outbox and answers that a consumer publishes, or
+    over a change of the topic's partitions.
     """
 
     def __init__(self, *, source: str, engine: AsyncEngine, publisher: Publisher) -> None:
@@ -34,7 +41,10 @@ class Outbox:
         await insert_rows(tx, platform_tables.outbox, rows, on_conflict="raise")
 
     async def relay(self) -> int:
-        """Publish one bounded batch and forget it; the number of messages that it moved."""
+        """Publish one bounded batch and forget it; the number of messages that it moved.
+
+        None moved doesn't mean that none are left: what waits for another replica's leaves with a later run.
+        """
         async with self._engine.begin() as tx:
             result = await tx.exec_driver_sql(_TAKE, (RELAY_RECORDS_MAX,))
             rows = sorted(result.all(), key=lambda row: int(row.outbox_id))

@@ -54,16 +54,16 @@ class Policy:
     calendars: tuple[tuple[str, Calendar | None], ...]
     terms: Terms
     problem: str | None = None
-    _plans: dict[tuple[Channel, Party, date | None], Plan] = field(default_factory=dict)
+    _plans: dict[tuple[Channel, Party, datetime], Plan] = field(default_factory=dict)
     _changes: list[tuple[datetime, datetime]] = field(default_factory=list)
     _dates_read: list[list[datetime]] = field(default_factory=list)
 
     def plan_for(self, channel: Channel, party: Party, now: datetime) -> Plan:
         """The rules for one channel and party that are in force at `now`."""
-        version = self._version_at(now)
-        plan = self._plans.get((channel, party, version))
+        since = self._in_force_since(now)
+        plan = self._plans.get((channel, party, since))
         if plan is None:
-            plan = self._plans[channel, party, version] = self._build_plan(channel, party, now)
+            plan = self._plans[channel, party, since] = self._build_plan(channel, party, now)
         return plan
 
     def rule(self, rule_id: str) -> Rule | None:
@@ -89,7 +89,8 @@ class Policy:
             }
         )
 
-    def _version_at(self, now: datetime) -> date | None:
+    def _in_force_since(self, now: datetime) -> datetime:
+        """When the set of rules that is in force at `now` came to be: an instant, since two can come on one date."""
         if not self._changes:
             self._changes.append((datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)))
         since, until = self._changes[0]
@@ -100,7 +101,7 @@ class Policy:
             since = before[-1] if before else datetime.min.replace(tzinfo=UTC)
             until = later[0] if later else datetime.max.replace(tzinfo=UTC)
             self._changes[0] = (since, until)
-        return since.date()
+        return since
 
     def _build_plan(self, channel: Channel, party: Party, now: datetime) -> Plan:
         rules = [
