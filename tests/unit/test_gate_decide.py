@@ -111,6 +111,21 @@ def test_a_stale_balance_is_deferred() -> None:
     assert deferred(decided(asked=stale))[0] == "platform.amounts"
 
 
+def test_nothing_due_by_the_balance_that_the_attempt_names_or_a_newer_one_denies() -> None:
+    nothing = facts(loans=(msgspec.structs.replace(LOAN, overdue_minor=0),))
+    for version in (7, 6):
+        asked = attempt(amounts=(msgspec.structs.replace(AMOUNT, balance_version=version),))
+        decision = decided(asked=asked, known=nothing)
+        assert isinstance(decision, Denied)
+        assert decision.deciding_rule == "platform.due"
+
+
+def test_nothing_due_by_an_older_balance_than_the_attempt_names_only_waits_for_the_newer_one() -> None:
+    nothing = facts(loans=(msgspec.structs.replace(LOAN, overdue_minor=0),))
+    newer = attempt(amounts=(msgspec.structs.replace(AMOUNT, balance_version=8),))
+    assert deferred(decided(asked=newer, known=nothing)) == ("platform.amounts", TUESDAY + timedelta(minutes=1))
+
+
 def test_a_payment_that_is_not_booked_yet_defers_what_it_may_pay() -> None:
     for loan_id in ("L1", None):
         known = facts(unposted_payments=(UnpostedPayment(payment_id="p", loan_id=loan_id),))

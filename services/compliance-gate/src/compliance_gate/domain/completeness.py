@@ -12,6 +12,8 @@ from compliance_gate.domain.replies import has_opted_out
 from compliance_gate.domain.rules import Terms
 from compliance_gate.domain.verdicts import Found, Ruling
 
+BALANCE_ON_ITS_WAY = timedelta(minutes=1)
+"""Who submitted the attempt has read a newer balance than the gate: it will be here at once."""
 PLATFORM_RULES: dict[str, tuple[str, str]] = {
     "platform.facts": ("a fact is missing or may be out of date", "事实缺失或可能已过时"),
     "platform.amounts": ("the amounts are not those of the current balance", "金额与最新余额不一致"),
@@ -56,11 +58,14 @@ def judge_facts(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> 
 def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -> list[Ruling]:
     """Refuse what nothing is due for; put off amounts that are unknown, stale or about to change.
 
+    A balance older than the one that the attempt names is no reason to refuse: the newer one is on its way.
+
     A reply or a confirmation that says no amounts needs none of this.
     """
     if attempt.purpose in ("reply", "opt_out_confirmation") and not attempt.amounts:
         return []
     overdue = outstanding = 0
+    awaits_balance = False
     closed: list[str] = []
     spoken: list[Ruling] = []
     for loan_id in attempt.loans:
@@ -75,12 +80,13 @@ def judge_balance(attempt: Attempt, facts: Facts, terms: Terms, now: datetime) -
             outstanding += loan.outstanding_minor
         for amount in attempt.amounts:
             if amount.loan_id == loan_id and amount.balance_version != loan.balance_version:
+                is_newer = amount.balance_version > loan.balance_version
+                awaits_balance |= is_newer
                 found = (("loan", loan_id), ("said", str(amount.balance_version)), ("now", str(loan.balance_version)))
-                spoken.append(
-                    Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=_ask_again(terms, now))
-                )
+                until = now + BALANCE_ON_ITS_WAY if is_newer else _ask_again(terms, now)
+                spoken.append(Ruling(rule_id="platform.amounts", result="deferred", facts=found, until=until))
     due = outstanding if attempt.purpose == "reminder" else overdue
-    if due <= 0 and attempt.loans and attempt.purpose in ("reminder", "demand"):
+    if due <= 0 and not awaits_balance and attempt.loans and attempt.purpose in ("reminder", "demand"):
         spoken.append(Ruling(rule_id="platform.due", result="blocked", facts=(("due_minor", str(due)),)))
     elif closed:
         found = (("closed", ",".join(closed)),)
