@@ -16,18 +16,18 @@ Action = Callable[[datetime], None]
 class Agenda:
     """Actions by instant. `run_due` gives each the present tick, which is at or after its own instant.
 
-    Instants are rounded up to a whole `pace`: a month goes by faster when its work clusters on few instants.
+    Instants are rounded up to a whole tick.
     """
 
-    def __init__(self, pace: timedelta = timedelta(minutes=1)) -> None:
-        self._pace = pace
+    def __init__(self, tick: timedelta = timedelta(minutes=1)) -> None:
+        self._tick = tick
         self._entries: list[tuple[datetime, str, int, Action]] = []
         self._serial = itertools.count()
 
     def add(self, at: datetime, key: str, action: Action, *, last: bool = False) -> None:
         """Do `action` at the first tick at or after `at`; `last`: after everything else of that instant."""
         order = f"{'1' if last else '0'}{derive('agenda', key)}"
-        heapq.heappush(self._entries, (rounded_up(at, self._pace, EPOCH), order, next(self._serial), action))
+        heapq.heappush(self._entries, (rounded_up(at, self._tick, EPOCH), order, next(self._serial), action))
 
     def run_due(self, now: datetime) -> int:
         """Do everything whose instant has come, also what that adds for the same tick; how much was done."""

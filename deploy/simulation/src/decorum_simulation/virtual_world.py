@@ -22,8 +22,6 @@ from decorum_simulation.lender.portfolio import synthetic_accounts
 
 DAILY_RUN = time(6)
 DUPLICATED_SHARE = 0.01
-PACE = timedelta(hours=2)
-"""Payments are handed over, and borrowers act, at the even hours of UTC; the daily runs lie on them too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +50,7 @@ class VirtualWorld:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        self.agenda = Agenda(max(plan.tick, PACE))
+        self.agenda = Agenda(plan.tick)
         self._purses = Purses(core=self.core, agenda=self.agenda, seed=plan.seed, mishaps=plan.portfolio is None)
         self.borrowers = BorrowerWorld(core=self.core, agenda=self.agenda, purses=self._purses, seed=plan.seed)
         happenings = Happenings(core=self.core, agenda=self.agenda, seed=plan.seed, start=plan.start, end=plan.end)

@@ -18,7 +18,7 @@ def demo_command(
     days: Annotated[int, typer.Option(help="how many days")] = 30,
     start: Annotated[str, typer.Option(help="first day, a date in China")] = "2026-09-15",
     seed: Annotated[int, typer.Option(help="same seed, same outcome")] = 7,
-    tick: Annotated[str, typer.Option(help="step of virtual time, for example 15m or 1h")] = "1h",
+    tick: Annotated[str, typer.Option(help="step of virtual time, from 1m to 2h: the finer, the slower")] = "2h",
     portfolio: Annotated[Path | None, typer.Option(help="replay the real accounts of this CSV file instead")] = None,
     limit: Annotated[int | None, typer.Option(help="at most so many accounts of the portfolio")] = None,
     out: Annotated[Path, typer.Option(help="folder for the files and the report")] = Path("var/demo"),
