@@ -27,7 +27,7 @@ def _plan(portfolio: Path | None = None, *, borrowers: int = 60, days: int = 12)
         borrowers=borrowers,
         start=START,
         end=START + timedelta(days=days),
-        tick=timedelta(minutes=30),
+        tick=timedelta(hours=2),
         seed=11,
         portfolio=portfolio,
     )

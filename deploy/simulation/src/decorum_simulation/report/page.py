@@ -87,7 +87,7 @@ def _sections(figures: Figures, result: AuditResult) -> str:
         ),
         _section(
             "Contacts by local hour and weekday",
-            "Each borrower's own time, in the run's steps of virtual time. A make-up workday is a Saturday or Sunday with a workday's hours.",
+            "Each borrower's own time, in the steps of the run's. A make-up workday has the hours of a workday.",
             _pair(maps)
             + _key(("heat", "contacts"), ("frame", "allowed by the overlay"), ("forbidden", "forbidden by law")),
             wide=True,
