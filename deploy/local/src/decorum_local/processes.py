@@ -17,6 +17,7 @@ READY_TIMEOUT_SECONDS: Final = 60.0
 DRAIN_TIMEOUT_SECONDS: Final = 30
 """How long uvicorn gives requests in hand; longer than a service's own drain."""
 PROBE_TIMEOUT_SECONDS: Final = 2.0
+ANSWER_BYTES_SHOWN: Final = 500
 
 
 class ServiceProcess:
@@ -76,17 +77,31 @@ class ServiceProcess:
         )
 
     def wait_ready(self, *, path: str = "/readyz", timeout_seconds: float = READY_TIMEOUT_SECONDS) -> None:
-        """Wait until `path` answers 200; raises `ServerError` with the end of the log when the process ends first."""
-        self.process.wait_ready(lambda: self.status(path) == 200, timeout_seconds=timeout_seconds)
+        """Wait until `path` answers 200; raises `ServerError` with what it said last and the end of the log."""
+        said = "nothing"
+
+        def is_ready() -> bool:
+            nonlocal said
+            status, said = self._ask(path)
+            return status == 200
+
+        try:
+            self.process.wait_ready(is_ready, timeout_seconds=timeout_seconds)
+        except ServerError as error:
+            raise ServerError(f"{error}\n{path} said: {said}") from error
 
     def status(self, path: str = "/readyz") -> int | None:
         """The HTTP status of `path`, or None when it doesn't answer."""
+        return self._ask(path)[0]
+
+    def _ask(self, path: str) -> tuple[int | None, str]:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=PROBE_TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return None
+            answer = connection.getresponse()
+            return answer.status, answer.read(ANSWER_BYTES_SHOWN).decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            return None, type(error).__name__
         finally:
             connection.close()
 
