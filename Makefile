@@ -6,7 +6,7 @@ BIN := .venv/bin
 PACKAGES := shared services/scheduler services/compliance-gate services/notifier services/ledger deploy/local deploy/simulation
 SOURCES := $(addsuffix /src,$(PACKAGES)) tests
 TESTS := $(wildcard $(addprefix tests/,unit property contract integration simulation e2e peers))
-STORM_SEED ?= 1
+STORM_SEED ?= $(or $(DECORUM_STORM_SEED),1)
 
 .venv/.installed: requirements.lock deploy/local/bootstrap.sh $(addsuffix /pyproject.toml,$(PACKAGES))
 	@sh deploy/local/bootstrap.sh

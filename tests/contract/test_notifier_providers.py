@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from notifier.adapters.http_providers import (
     KEEP_ALIVE_SECONDS,
@@ -107,6 +109,38 @@ async def test_a_refusal_is_a_rejection_and_is_asked_once(setting: Setting, stat
     setting.answers["A1"] = status
     assert (await setting.provider.send(asking("A1"))).kind == "rejected"
     assert setting.times_asked("A1") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (503, b'{"reason": "overloaded"}', "rejected"),
+        (503, b"<html>Service Unavailable</html>", "uncertain"),
+        (503, b"", "uncertain"),
+        (400, b"", "rejected"),
+        (408, b'{"reason": "timeout"}', "uncertain"),
+        (409, b'{"reason": "this key was used"}', "uncertain"),
+        (425, b"", "uncertain"),
+        (499, b"", "uncertain"),
+        (302, b"", "uncertain"),
+    ],
+)
+async def test_only_what_says_that_nothing_was_taken_is_a_rejection(status: int, body: bytes, kind: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    app = web.Application()
+    app.router.add_post("/v1/messages", answer)
+    async with TestServer(app) as server:
+        settings = ProviderSettings(
+            name="http", url=str(server.make_url("")), key="key", sender="s", timeout_seconds=5, connections_max=4
+        )
+        provider = HttpSmsProvider(settings)
+        await provider.start()
+        try:
+            assert (await provider.send(asking("A1"))).kind == kind
+        finally:
+            await provider.stop()
 
 
 @pytest.mark.parametrize("status", [500, 502])

@@ -21,7 +21,7 @@ from rich.table import Table
 from decorum_local import LocalPlatform
 from decorum_local.stack import SERVICES
 from tests.performance import decisions, measures
-from tests.performance.rig import Rig, peak_memory_mb
+from tests.performance.rig import Rig
 
 VAR: Final = Path(__file__).parents[2] / "var" / "bench"
 HELD_SHARE: Final = 0.5
@@ -38,9 +38,9 @@ async def measure(rig: Rig, console: Console, *, contacts: int, seconds: float) 
         rate = HELD_SHARE * figures["end_to_end"]["contacts_per_second"]
         console.print(f"latency at {rate:.0f} contacts/s")
         figures["latency"] = await measures.latency(rig, rate_per_second=rate, seconds=seconds)
+        figures["peak_memory_mb"] = rig.peak_memory_mb()  # before services are restarted
         console.print("payment → last possible send")
         figures["payment"] = await measures.payment_stops(rig, borrowers_count=500)
-        figures["peak_memory_mb"] = {process.name: peak_memory_mb(process) for process in rig.stack.processes}
         for service in SERVICES:
             rig.stack.replicas[service][0].stop()
         console.print("the floor: bare clients over the same hops")
@@ -67,7 +67,9 @@ def table(figures: Mapping[str, Any]) -> Table:
     rows.add_row(f"  {payment['payments']} payments at once, the last", f"{payment['all_payments_ms']:.0f}", "ms")
     rows.add_row("floor: bare clients, same hops", f"{figures['floor']['contacts_per_second']:.0f}", "contacts/s")
     rows.add_row("ratio to the floor", f"{figures['floor_ratio']:.2f}", "")
-    rows.add_row("gate decisions in one process", f"{figures['decisions']['decisions_per_second']:.0f}", "decisions/s")
+    in_process = figures["decisions"]
+    rows.add_row("gate decisions in one process", f"{in_process['decisions_per_second']:.0f}", "decisions/s")
+    rows.add_row("  its best round", f"{in_process['decisions_per_second_best']:.0f}", "decisions/s")
     for service in SERVICES:
         rows.add_row(f"{service} alone", f"{figures[f'stage {service}']['records_per_second']:.0f}", "records/s")
     for name, memory in figures["peak_memory_mb"].items():

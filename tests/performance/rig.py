@@ -16,7 +16,6 @@ import psutil
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from decorum_local import LocalPlatform
-from decorum_local.processes import ServiceProcess
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import write_offset
 from shared.contracts.registry import TOPICS
@@ -120,6 +119,12 @@ class Rig:
         used["postgres"] = _cpu_seconds(self.platform.postgres.process.pid)
         return used
 
+    def peak_memory_mb(self) -> dict[str, float]:
+        """The most memory that each process and server held so far, in MiB."""
+        pids = {process.name: process.process.pid for process in self.stack.processes}
+        pids |= {"kafka": self.platform.kafka.broker(0).pid, "postgres": self.platform.postgres.process.pid}
+        return {name: _peak_memory_mb(pid) for name, pid in pids.items()}
+
     async def until(self, reached: Callable[[], Any], *, every_seconds: float = 0.05) -> float:
         """Seconds until `reached` (a coroutine function) is true; raises when it takes too long."""
         started = time.perf_counter()
@@ -150,13 +155,22 @@ class Rig:
         return [line for line in map(json.loads, lines) if line["kind"] == "request"]
 
 
-def peak_memory_mb(process: ServiceProcess) -> float:
-    """The most memory that a process ever held, in MiB (Linux), else what it holds now."""
-    status = Path(f"/proc/{process.process.pid}/status")
-    if status.exists():
+def _peak_memory_mb(pid: int) -> float:
+    """The most memory that a process and its children ever held, in MiB (Linux), else what they hold now.
+
+    Pages that they share count in each: PostgreSQL's buffers once for each backend that used them.
+    """
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(map(_peak_mb, processes))
+
+
+def _peak_mb(process: psutil.Process) -> float:
+    status = Path(f"/proc/{process.pid}/status")
+    try:
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
-    return float(psutil.Process(process.process.pid).memory_info().rss) / 2**20
+    except FileNotFoundError:  # another system, or a backend that has just ended
+        return float(process.memory_info().rss) / 2**20 if process.is_running() else 0.0
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -42,8 +42,16 @@ class ProviderSettings:
     connections_max: int
 
 
+MAY_HAVE_BEEN_TAKEN: Final = frozenset({408, 409, 425, 499})
+"""Timed out, in conflict with what is there, too early, given up: none of them says that nothing was taken."""
+
+
 class _Accepted(msgspec.Struct, frozen=True):
     message_id: str
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    reason: str
 
 
 class _Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +74,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_accepted: Final = msgspec.json.Decoder(_Accepted).decode
+_decode_refused: Final = msgspec.json.Decoder(_Refused).decode
 
 
 class HttpProvider:
@@ -165,12 +174,22 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _answer(status: int, body: bytes) -> Answer:
-    """What a status means. A refusal that says that nothing was taken is final: the attempt is not tried again."""
+    """What a status means. A refusal that says that nothing was taken is final: the attempt is not tried again.
+
+    Anything between us and the provider may say 503 after the request went through; only the provider gives a reason.
+    """
     if status in (200, 201, 202):
         return Answer(kind="accepted", message_id=_message_id(body))
-    if status == 503 or 400 <= status < 500:
+    if 400 <= status < 500 and status not in MAY_HAVE_BEEN_TAKEN:
         return Answer(kind="rejected")
-    return Answer(kind="uncertain")
+    return Answer(kind="rejected" if status == 503 and _gives_reason(body) else "uncertain")
+
+
+def _gives_reason(body: bytes) -> bool:
+    try:
+        return bool(_decode_refused(body).reason)
+    except msgspec.DecodeError:
+        return False
 
 
 def _message_id(body: bytes) -> str | None:
