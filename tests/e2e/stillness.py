@@ -72,8 +72,8 @@ async def lags(bootstrap_servers: str) -> dict[str, int]:
     """Records that each service's group has not committed yet, over all topics that it reads."""
     ends = await ends_of(bootstrap_servers, TOPICS)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
     try:
+        await admin.start()
         return {group: await _lag(ends, admin, group) for group in GROUPS}
     finally:
         await admin.close()

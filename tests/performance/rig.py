@@ -86,8 +86,8 @@ class Rig:
     async def create_floor_topics(self) -> None:
         """The floor's own topics, with as many partitions as the services' topics."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.platform.kafka_bootstrap_servers)
-        await admin.start()
         try:
+            await admin.start()
             partitions = load_topics()[0].partitions
             names = {name for hop in HOPS.values() for name in (hop.reads, hop.writes) if name}
             await admin.create_topics(

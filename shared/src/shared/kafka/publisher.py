@@ -58,7 +58,7 @@ class Publisher:
             async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
                 await producer.start()
         except BaseException:
-            await producer.stop()
+            await _let_go(producer)
             raise
         self._producer = producer
 
@@ -142,8 +142,17 @@ def _hash(key: bytes) -> int:
 
 
 async def _let_go(producer: AIOKafkaProducer) -> None:
+    """Flush and disconnect. What can't be flushed in time is given up, never the end of its task and connections."""
     try:
         async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("producer.not_flushed", error=type(error).__name__)
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                # `stop` does nothing the second time.
+                if producer._sender is not None:
+                    await producer._sender.close()
+                await producer.client.close()
+        except (KafkaError, TimeoutError) as left:
+            log.warning("producer.not_closed", error=type(left).__name__)
