@@ -37,6 +37,8 @@ RETRY_SECONDS_MAX: Final = 60.0
 REFUSALS_MAX: Final = 4
 """So many records a handler may refuse one by one; then the batch is halved, or a bad one would cost its square."""
 REBALANCE_WAIT_SECONDS: Final = 5.0
+LOOK_UP_SECONDS_MAX: Final = 10.0
+"""How long asking the broker for an offset may take; then the batch is taken again, which also says so."""
 
 Handler = Callable[[AsyncConnection, Sequence[Received[Any]]], Awaitable[Sequence[Outgoing]]]
 Answers = tuple[list[WireMessage], list[Refused]]
@@ -244,10 +246,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for (topic, partition), offset in _first_offsets(records).items():
             tp = TopicPartition(topic, partition)
             if (topic, partition) not in self._expected:
-                self._expected[(topic, partition)] = await consumer.committed(tp)
+                async with asyncio.timeout(LOOK_UP_SECONDS_MAX):
+                    self._expected[(topic, partition)] = await consumer.committed(tp)
             expected = self._expected[(topic, partition)]
             if expected is not None and offset > expected:
-                beginning = (await consumer.beginning_offsets([tp]))[tp]
+                async with asyncio.timeout(LOOK_UP_SECONDS_MAX):
+                    beginning = (await consumer.beginning_offsets([tp]))[tp]
                 if beginning > expected:
                     raise Fatal(f"offset_gap: {topic}-{partition} was to go on at {expected}, begins at {beginning}")
 

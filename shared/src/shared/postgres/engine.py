@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-STATEMENT_TIMEOUT_SECONDS: Final = 60
+STATEMENT_TIMEOUT_SECONDS: Final = 30
 """Ends a statement that hangs; stays below the consumer's `poll_interval_seconds_max`."""
 
 RESTED_SECONDS: Final = 1.0
@@ -40,6 +40,8 @@ def create_engine(url: str, *, application_name: str, connections_max: int = 8) 
         pool_timeout=30,
         connect_args={
             "timeout": 10,
+            # For a server that is gone without a word; one that is there ends a statement sooner by itself.
+            "command_timeout": STATEMENT_TIMEOUT_SECONDS + 10,
             "server_settings": {
                 "application_name": application_name,
                 "statement_timeout": str(STATEMENT_TIMEOUT_SECONDS * 1000),
