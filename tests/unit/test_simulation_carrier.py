@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from decorum_simulation.carrier.conduct import Conduct, fate_of
@@ -185,9 +186,27 @@ def test_who_picks_up_hears_the_opening_and_the_journal_holds_all_that_may_be_sp
     exchange = _exchange(tmp_path, dataclasses.replace(FLAWLESS, answer_share=10.0))
     exchange.take(_call(), "voice")
     [message] = exchange.messages.values()
-    exchange.settle(message)
+    exchange.settle(message, NOW)
     assert [delivery.text for delivery in exchange.deliveries] == ["您好，请按5"]
 
     exchange.journal.flush()
     request = json.loads((tmp_path / "carrier.jsonl").read_text().splitlines()[0])
     assert request["text"] == "您好，请按5 您有¥100.00已逾期"
+
+
+@pytest.mark.parametrize(("permitted_seconds", "kind"), [(600, "answered"), (10, "failed")])
+def test_a_result_is_noted_at_its_own_instant_and_nobody_is_reached_after_not_after(
+    tmp_path: Path, permitted_seconds: int, kind: str
+) -> None:
+    exchange = _exchange(tmp_path, dataclasses.replace(FLAWLESS, answer_share=10.0))
+    not_after = NOW + timedelta(seconds=permitted_seconds)
+    exchange.take(msgspec.structs.replace(_call(), not_after=not_after), "voice")
+    assert isinstance(exchange.clock, VirtualClock)
+    exchange.clock.move_to(NOW + timedelta(hours=2))
+    [result] = [due for due in exchange.pop_due(10) if due.kind == "result"]
+    assert result.message is not None
+    exchange.settle(result.message, result.at)
+    exchange.journal.flush()
+    last = json.loads((tmp_path / "carrier.jsonl").read_text().splitlines()[-1])
+    assert last["kind"] == kind
+    assert NOW < datetime.fromisoformat(last["at"]) <= not_after

@@ -65,14 +65,15 @@ def fate_of(attempt_id: str, channel: CarrierChannel, to: str, *, conduct: Condu
     delay = (
         between(3, 90, seed, attempt_id, "delay") if channel == "sms" else between(20, 180, seed, attempt_id, "delay")
     )
-    if chance(conduct.delay_share, seed, attempt_id, "slow"):
-        delay += between(600, 9_000, seed, attempt_id, "slow by")
     delay *= conduct.delay_scale
+    late = 0.0
+    if chance(conduct.delay_share, seed, attempt_id, "slow"):
+        late = between(600, 9_000, seed, attempt_id, "slow by") * conduct.delay_scale
     receipts: list[float] = []
     if not chance(conduct.receipt_loss_share, seed, attempt_id, "receipt loss"):
-        receipts.append(delay)
+        receipts.append(delay + late)
         if chance(conduct.duplicate_share, seed, attempt_id, "duplicate"):
-            receipts.append(delay + between(0, 7_200, seed, attempt_id, "duplicate by") * conduct.delay_scale)
+            receipts.append(delay + late + between(0, 7_200, seed, attempt_id, "duplicate by") * conduct.delay_scale)
     return Fate(
         verdict="accepted",
         answer_lost=answer_lost,

@@ -72,7 +72,7 @@ class Dispatch:
     def _settle(self, item: Due) -> bool:
         if item.kind == "result":
             assert item.message is not None
-            self._exchange.settle(item.message)
+            self._exchange.settle(item.message, item.at)
             return False
         return True
 

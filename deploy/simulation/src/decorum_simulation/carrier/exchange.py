@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -106,6 +106,7 @@ class Due:
     """Work that is due at an instant: a result to note, a receipt or an inbound message to send."""
 
     kind: Literal["result", "receipt", "inbound"]
+    at: datetime
     message: Message | None = None
     inbound: Inbound | None = None
     receipt_number: int = 0
@@ -159,6 +160,9 @@ class Exchange:
 
     def _accept(self, now: datetime, request: SendRequest, channel: CarrierChannel, fate: Fate) -> Taken:
         key = request.idempotency_key
+        result_at = now + timedelta(seconds=fate.result_delay_seconds)
+        if result_at >= request.not_after:  # nobody is reached after that instant: it is given up then
+            result_at, fate = request.not_after, replace(fate, result=fate.result and "failed")
         message = Message(
             message_id=derive("carrier message", key),
             channel=channel,
@@ -172,10 +176,10 @@ class Exchange:
             self._calls[message.message_id] = message
         self._note(now, "accepted", channel, request.to, key, message.message_id)
         if fate.result is not None:
-            self._push(now + timedelta(seconds=fate.result_delay_seconds), Due(kind="result", message=message))
+            self._push(Due(kind="result", at=result_at, message=message))
         for number, delay in enumerate(fate.receipt_delays_seconds):
-            due = Due(kind="receipt", message=message, receipt_number=number)
-            self._push(now + timedelta(seconds=delay), due)
+            at = max(now + timedelta(seconds=delay), result_at)
+            self._push(Due(kind="receipt", at=at, message=message, receipt_number=number))
         return Taken(status=202, body={"message_id": message.message_id}, lost=fate.answer_lost)
 
     def _refuse(self, now: datetime, request: SendRequest, channel: CarrierChannel, reason: str, status: int) -> Taken:
@@ -183,19 +187,19 @@ class Exchange:
         self._note(now, "rejected", channel, request.to, request.idempotency_key, None)
         return Taken(status=status, body={"reason": reason})
 
-    def settle(self, message: Message) -> None:
-        """The result is there: note it, and that somebody noticed."""
-        now, request = self.clock.now(), message.request
+    def settle(self, message: Message, at: datetime) -> None:
+        """The result came at `at`: note it, and that somebody noticed."""
+        request = message.request
         result = message.fate.result
         if result is None or message.status != "accepted":
             return
-        message.status, message.at = result, now
-        self._note(now, result, message.channel, request.to, request.idempotency_key, message.message_id)
+        message.status, message.at = result, at
+        self._note(at, result, message.channel, request.to, request.idempotency_key, message.message_id)
         if result in NOTICED:
             self.deliveries.append(
                 Delivery(
                     number=len(self.deliveries) + 1,
-                    at=now,
+                    at=at,
                     channel=message.channel,
                     kind=result,
                     to=request.to,
@@ -216,13 +220,14 @@ class Exchange:
             return
         self._inbound_ids.add(inbound.inbound_id)
         self.inbound.append(inbound)
-        self._push(inbound.at, Due(kind="inbound", inbound=inbound))
+        self._push(Due(kind="inbound", at=inbound.at, inbound=inbound))
 
     def again(self, due: Due, *, base_seconds: float, max_seconds: float) -> None:
         """Queue `due` once more, after a pause that doubles with each try up to its maximum."""
         pause = min(base_seconds * float(2 ** min(due.tries, 20)), max_seconds)
         due.tries += 1
-        self._push(self.clock.now() + timedelta(seconds=pause), due)
+        due.at = self.clock.now() + timedelta(seconds=pause)
+        self._push(due)
 
     def pop_due(self, limit: int) -> list[Due]:
         """Up to `limit` items whose instant has come, oldest first."""
@@ -237,8 +242,8 @@ class Exchange:
         """When the earliest item is due."""
         return self._due[0][0] if self._due else None
 
-    def _push(self, at: datetime, due: Due) -> None:
-        heapq.heappush(self._due, (at.astimezone(UTC), next(self._order), due))
+    def _push(self, due: Due) -> None:
+        heapq.heappush(self._due, (due.at.astimezone(UTC), next(self._order), due))
 
     def _note(self, at: datetime, kind: str, channel: str, to: str, attempt_id: str, message_id: str | None) -> None:
         self.journal.write(Line(at=at, kind=kind, channel=channel, to=to, attempt_id=attempt_id, message_id=message_id))
