@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
@@ -25,6 +25,7 @@ from shared.contracts import (
     LoanClosedV1,
     PaymentPostedV1,
     PaymentReceivedV1,
+    PaymentReversedV1,
     PaymentUnpostedV1,
     PermitRevokedV1,
     ReplyReceivedV1,
@@ -32,7 +33,7 @@ from shared.contracts import (
     StopLiftedV1,
     StopOrderedV1,
 )
-from shared.contracts.attempts import Approval
+from shared.contracts.attempts import Approval, AttemptLoan
 from shared.contracts.types import Amounts, Message
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import migrate
@@ -242,9 +243,16 @@ async def test_a_payment_puts_attempts_off_until_it_is_booked(world: World, name
     [waits] = await world.take(attempt(b))
     assert isinstance(waits, ContactDeferredV1)
     assert "platform.payment" in [rule.rule_id for rule in waits.rules]
-    posted = PaymentPostedV1(
+    await world.take(_booked(b, f"{b}-L1"), balance(b, version=2, overdue=49_900))
+    [stale, fresh] = await world.take(attempt(b, submission=2), attempt(b, submission=3, version=2))
+    assert isinstance(stale, ContactDeferredV1)
+    assert isinstance(fresh, ContactAllowedV1)
+
+
+def _booked(b: str, loan_id: str) -> PaymentPostedV1:
+    return PaymentPostedV1(
         borrower_id=b,
-        loan_id=f"{b}-L1",
+        loan_id=loan_id,
         payment_id="PAY1",
         currency="CNY",
         amount_minor=100,
@@ -253,10 +261,44 @@ async def test_a_payment_puts_attempts_off_until_it_is_booked(world: World, name
         posted_to="loan",
         effective_at=NOW,
     )
-    await world.take(posted, balance(b, version=2, overdue=49_900))
-    [stale, fresh] = await world.take(attempt(b, submission=2), attempt(b, submission=3, version=2))
-    assert isinstance(stale, ContactDeferredV1)
-    assert isinstance(fresh, ContactAllowedV1)
+
+
+async def test_one_payment_id_on_two_loans_is_two_payments(world: World, name: Callable[[], str]) -> None:
+    """As in the ledger: what became of the first tells nothing of the second."""
+    b = name()
+    first, second = f"{b}-L1", f"{b}-L2"
+    await world.known(b)
+    await world.take(balance(b, loan_id=second))
+    await world.take(payment(b), _booked(b, first), balance(b, version=2, overdue=49_900))
+    [permit] = await world.take(attempt(b, loans=(_due(second),)))
+    assert isinstance(permit, ContactAllowedV1)
+
+    [revoked] = await world.take(payment(b, second))
+    assert isinstance(revoked, PermitRevokedV1)
+    assert (revoked.reason, revoked.attempt_ids) == ("payment", (f"{b}-A1",))
+    await world.take(not_made(b, f"{b}-A1", "revoked"))
+    [waits, goes] = await world.take(attempt(b, f"{b}-A2", loans=(_due(second),)), attempt(b, f"{b}-A3", version=2))
+    assert isinstance(waits, ContactDeferredV1)
+    assert ("platform.payment", "deferred") in {(rule.rule_id, rule.result) for rule in waits.rules}
+    assert isinstance(goes, ContactAllowedV1)
+    await world.take(not_made(b, f"{b}-A3", "rejected"))
+
+    await world.take(PaymentReversedV1(borrower_id=b, loan_id=first, payment_id="PAY1"), _booked(b, second))
+    [goes, waits] = await world.take(attempt(b, f"{b}-A4", loans=(_due(second),)), attempt(b, f"{b}-A5", version=2))
+    assert isinstance(goes, ContactAllowedV1)
+    assert isinstance(waits, ContactDeferredV1)
+    assert ("platform.payment", "deferred") in {(rule.rule_id, rule.result) for rule in waits.rules}
+
+
+def _due(loan_id: str) -> AttemptLoan:
+    return AttemptLoan(
+        loan_id=loan_id,
+        balance_version=1,
+        overdue_minor=50_000,
+        due_minor=50_000,
+        due_on=date(2026, 9, 1),
+        days_past_due=15,
+    )
 
 
 @pytest.mark.parametrize("receipt_first", [True, False])
@@ -459,8 +501,9 @@ def _fact(kind: str, b: str) -> Message:
     raise AssertionError(kind)
 
 
-def payment(b: str) -> PaymentReceivedV1:
-    return PaymentReceivedV1(borrower_id=b, loan_id=f"{b}-L1", payment_id="PAY1", currency="CNY", amount_minor=100)
+def payment(b: str, loan_id: str | None = None) -> PaymentReceivedV1:
+    loan = loan_id or f"{b}-L1"
+    return PaymentReceivedV1(borrower_id=b, loan_id=loan, payment_id="PAY1", currency="CNY", amount_minor=100)
 
 
 async def test_facts_without_an_open_permit_revoke_nothing(world: World, name: Callable[[], str]) -> None:

@@ -7,6 +7,8 @@ import json
 from collections import Counter
 from datetime import UTC
 
+import msgspec
+from prometheus_client import REGISTRY
 from rich.console import Console
 
 from ledger.adapters import exports
@@ -94,6 +96,39 @@ async def test_what_happened_at_one_instant_is_told_with_causes_before_their_eff
     versions = [event["detail"]["balance_version"] for event in case.events if "balance-changed" in event["kind"]]
     assert versions == sorted(versions)
     assert latest.events == case.events[-4:]
+
+
+async def test_what_is_over_age_is_on_the_case_with_a_flag_whatever_it_is(bench: Bench) -> None:
+    since, before = hours(-24 * 900), _flagged("aged")
+    restriction = contracts.RestrictionChangedV1(
+        borrower_id="B1", restriction_id="X1", kind="bankruptcy", active=True, effective_from=since
+    )
+    consent = contracts.ConsentChangedV1(
+        borrower_id="B1", consent_id="C1", kind="opt_out", in_force=True, effective_from=since, channel="sms"
+    )
+    old = [
+        record(restriction, "x1", since),
+        record(consent, "c1", since),
+        paid("P1", since, 1_000),
+        returned("P1", hours(-24 * 899)),
+    ]
+    await bench.receive(*(msgspec.structs.replace(one, aged=True) for one in old))
+    await bench.receive(record(restriction, "x2", hours(-1)), overdue("o1", hours(-1)))
+    async with bench.engine.connect() as connection:
+        case = await read_case(connection, "B1", events_max=100)
+    assert case is not None
+    flags = {event["event_id"]: event["flags"] for event in case.events}
+    assert (flags["x1"], flags["c1"], flags["return-P1"]) == ("aged", "aged", "aged")
+    assert flags["pay-P1"] == "unknown_loan,aged"
+    assert (flags["x2"], flags["o1"]) == (None, None)
+    assert _flagged("aged") == before + 4
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(draw_case(case, UTC))
+    assert console.export_text().count("[aged]") == 3
+
+
+def _flagged(flag: str) -> float:
+    return REGISTRY.get_sample_value("ledger_flagged_events_total", {"flag": flag}) or 0.0
 
 
 async def test_a_stop_of_everybody_makes_nobody_known(bench: Bench) -> None:

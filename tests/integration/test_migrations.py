@@ -69,5 +69,11 @@ async def test_the_tables_of_the_code_are_those_of_the_schema(
     def differences(connection: sa.Connection) -> Sequence[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
+    def keys(connection: sa.Connection) -> dict[str, set[str]]:
+        inspector = sa.inspect(connection)
+        return {name: set(inspector.get_pk_constraint(name)["constrained_columns"]) for name in metadata.tables}
+
     found = await _inspect(url, differences)
     assert [d for d in found if d[0] in ("add_table", "add_column", "remove_column")] == []
+    in_code = {name: {column.name for column in table.primary_key} for name, table in metadata.tables.items()}
+    assert await _inspect(url, keys) == in_code

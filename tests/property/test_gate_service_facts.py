@@ -80,7 +80,7 @@ def message(side: str, said: Said) -> Message:
         "decision_id": f"D{choice}",
         "provider": "sms-http",
     }
-    money: dict[str, Any] = {"borrower_id": side, "loan_id": "L1", "payment_id": f"PAY{choice % 2}"}
+    money: dict[str, Any] = {"borrower_id": side, "loan_id": f"L{choice // 2 % 2}", "payment_id": f"PAY{choice % 2}"}
     booked: dict[str, Any] = {**money, "currency": "CNY", "amount_minor": 5, "effective_at": NOW}
     at = NOW - timedelta(hours=choice)
     match kind:

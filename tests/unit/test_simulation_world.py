@@ -14,7 +14,14 @@ from decorum_simulation.lender.accounts import COLUMNS, read_accounts
 from decorum_simulation.lender.events import LenderEvent
 from decorum_simulation.lender.people import american_person, chinese_person
 from decorum_simulation.virtual_world import Plan, VirtualWorld
-from shared.contracts import LoanOverdueV1, PaymentReceivedV1
+from shared.contracts import (
+    LoanClosedV1,
+    LoanOverdueV1,
+    LoanRegisteredV1,
+    Message,
+    PaymentReceivedV1,
+    PaymentReversedV1,
+)
 from shared.contracts.validation import check
 from shared.errors import Rejection
 
@@ -92,11 +99,55 @@ def test_every_event_is_one_that_the_platform_takes() -> None:
         assert at - timedelta(days=3) < event.business_at <= at
 
 
-def test_of_two_events_about_a_loan_at_one_instant_the_snapshot_is_the_later() -> None:
-    for at, event in _live(_plan())[0]:
-        if isinstance(event.message, LoanOverdueV1):
-            assert event.source > "lender/payments"
-            assert event.business_at <= at
+def test_at_one_instant_payments_come_first_then_the_statement_then_the_snapshot() -> None:
+    ranks: dict[type[Message], int] = {
+        PaymentReceivedV1: 0,
+        PaymentReversedV1: 0,
+        LoanRegisteredV1: 1,
+        LoanOverdueV1: 2,
+        LoanClosedV1: 2,
+    }
+    together: dict[tuple[str, datetime], list[LenderEvent]] = {}
+    for _, event in _live(_plan(borrowers=300))[0]:
+        if type(event.message) in ranks:
+            together.setdefault((event.message.loan_id, event.business_at), []).append(event)  # type: ignore[attr-defined]
+    in_order = [[ranks[type(e.message)] for e in sorted(events, key=_taken)] for events in together.values()]
+
+    assert {tuple(sorted(set(found))) for found in in_order} >= {(0, 1), (0, 2), (1, 2)}
+    assert all(found == sorted(found) for found in in_order)
+
+
+def _taken(event: LenderEvent) -> tuple[datetime, str, str]:
+    return (event.business_at, event.source, event.event_id)
+
+
+def _assert_only_back_dated_money_is_late(published: list[tuple[datetime, LenderEvent]]) -> None:
+    newest: dict[str, tuple[datetime, str, str]] = {}
+    seen: set[tuple[str, str]] = set()
+    for at, event in published:
+        loan_id = getattr(event.message, "loan_id", None)
+        if loan_id is None or (event.source, event.event_id) in seen:
+            continue
+        seen.add((event.source, event.event_id))
+        late = loan_id in newest and _taken(event) < newest[loan_id]
+        assert not late or (isinstance(event.message, PaymentReceivedV1) and event.business_at < at), event
+        newest[loan_id] = max(newest.get(loan_id, _taken(event)), _taken(event))
+    assert len(newest) > 1
+
+
+def test_of_a_loans_events_only_back_dated_payments_arrive_after_later_ones() -> None:
+    _assert_only_back_dated_money_is_late(_live(_plan(borrowers=300))[0])
+
+
+def test_the_earlier_months_of_a_replay_arrive_in_their_order(tmp_path: Path) -> None:
+    rows = [_account(**{f"pay_{month}": 2 for month in (0, 2, 3, 4, 5, 6)}) for _ in range(30)]
+    path = _write_accounts(tmp_path / "accounts.csv", rows)
+    published = _live(_plan(path, days=2))[0]
+
+    history = [event for at, event in published if at == START and event.business_at < START]
+    assert {type(event.message) for event in history} == {LoanRegisteredV1, PaymentReceivedV1, LoanOverdueV1}
+    assert [_taken(event) for event in history] == sorted(_taken(event) for event in history)
+    _assert_only_back_dated_money_is_late(published)
 
 
 @pytest.mark.parametrize("make", [chinese_person, american_person])

@@ -111,10 +111,10 @@ class VirtualWorld:
             self.borrowers.react(delivery, now)
 
     def live(self, now: datetime) -> tuple[list[LenderEvent], list[Inbound]]:
-        """Everything due up to `now`: the events to publish, in order, and what borrowers sent."""
+        """Everything due up to `now`: the events to publish, in the platform's order, and what borrowers sent."""
         self.agenda.run_due(now)
         self.core.close_tick(now)
-        fresh, self.core.events = self.core.events, []
+        fresh, self.core.events = sorted(self.core.events, key=lambda event: event.order_key), []
         repeated, self._repeats = self._repeats, []
         inbound, self.borrowers.outbox = self.borrowers.outbox, []
         for event in fresh:

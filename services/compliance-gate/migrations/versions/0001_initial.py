@@ -95,13 +95,13 @@ CREATE TABLE loan (
 
 CREATE TABLE payment (
     borrower_id text NOT NULL,
+    loan_id text NOT NULL,
     payment_id text NOT NULL,
-    loan_id text,
     received boolean NOT NULL,
     reversed boolean NOT NULL,
     posted boolean NOT NULL,
     unposted boolean NOT NULL,
-    PRIMARY KEY (borrower_id, payment_id)
+    PRIMARY KEY (borrower_id, loan_id, payment_id)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE held_review (

@@ -13,7 +13,7 @@ TRANSACTIONS: Final = Counter(
 )
 FLAGGED_EVENTS: Final = Counter(
     "ledger_flagged_events",
-    "Loan events a person may want to look at: late, aged, doubled_payment, other_currency, unknown_loan, overpaid.",
+    "Events a person may want to look at: late, aged, doubled_payment, other_currency, unknown_loan, overpaid.",
     ["flag"],
 )
 BALANCE_CHANGES: Final = Counter(

@@ -43,7 +43,7 @@ class CaseRow:
     loan_id: str | None = None
     payment_id: str | None = None
     attempt_id: str | None = None
-    flags: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 class LedgerStore(Protocol):

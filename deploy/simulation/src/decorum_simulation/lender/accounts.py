@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from decorum_simulation.borrowers.personas import Persona
 from decorum_simulation.draws import integer, weighted
 from decorum_simulation.lender.core import LenderCore
-from decorum_simulation.lender.events import PaymentMade, servicing
+from decorum_simulation.lender.events import PaymentMade, servicing, statement
 from decorum_simulation.lender.loans import Instalment, Loan
 from decorum_simulation.lender.people import SHANGHAI, Person, chinese_person
 from decorum_simulation.lender.portfolio import Account
@@ -165,7 +165,7 @@ def publish_history(replay: Replay, core: LenderCore, *, seed: int, start: datet
         bill = card.bills_minor[months_back]
         cut_at = datetime.combine(months_after(first, -months_back), time(6), _ZONE)
         if months_back:
-            statement = LoanRegisteredV1(
+            message = LoanRegisteredV1(
                 borrower_id=person.borrower_id,
                 loan_id=loan.loan_id,
                 currency="CNY",
@@ -174,7 +174,7 @@ def publish_history(replay: Replay, core: LenderCore, *, seed: int, start: datet
                 next_due_on=_due_on(first, -months_back) if bill else None,
                 next_due=Amounts(principal_minor=_minimum(bill)),
             )
-            core.events.append(servicing(statement, cut_at, loan.loan_id))
+            core.events.append(statement(message, cut_at))
         pays_at, amount = _payment_instant(person, first, -months_back, seed), card.payments_minor[months_back]
         if amount and pays_at <= start:
             core.receive(

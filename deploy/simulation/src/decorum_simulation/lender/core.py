@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from decorum_simulation.lender.events import LenderEvent, LoanChange, PaymentMade, payment, servicing
+from decorum_simulation.lender.events import LenderEvent, LoanChange, PaymentMade, payment, servicing, statement
 from decorum_simulation.lender.loans import Loan
 from decorum_simulation.lender.people import SHANGHAI, Person
 from shared.contracts import (
@@ -30,7 +30,7 @@ class LenderCore:
     """Owns persons and loans. `events`, `changes` and `payments` grow in the order in which things became known.
 
     Statements and snapshots are published by `close_tick`, one of each kind per loan and tick, after the tick's
-    payments: at equal instants the snapshot is the later event and holds them all.
+    payments: at equal instants the statement and then the snapshot are the later events and hold them all.
     """
 
     people: dict[str, Person] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class LenderCore:
             next_due_on=next_due_on,
             next_due=next_due,
         )
-        self.events.append(servicing(message, now, loan.loan_id))
+        self.events.append(statement(message, now))
 
     def _report(self, loan: Loan, now: datetime) -> None:
         if loan.closed:

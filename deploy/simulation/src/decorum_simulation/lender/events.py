@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.contracts import Message
+from shared.contracts import LoanRegisteredV1, Message
 from shared.ids import derive
 from shared.kafka.records import Outgoing, WireMessage, encode
 
 PAYMENTS: Final = "lender/payments"
+REGISTER: Final = "lender/register"
 SERVICING: Final = "lender/servicing"
-"""Sorts after `PAYMENTS`: of two events at one instant, the snapshot is the later and already holds the payment."""
+"""The sources sort as what they say follows: of the events at one instant payments are the first, then comes the
+statement, which already holds them, and then the snapshot of what of that is overdue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,11 @@ class LenderEvent:
     source: str
     business_at: datetime
 
+    @property
+    def order_key(self) -> tuple[datetime, str, str]:
+        """The order in which the platform takes events, whatever the order in which they arrive."""
+        return (self.business_at, self.source, self.event_id)
+
     def wire(self) -> WireMessage:
         """The event as bytes for Kafka."""
         outgoing = Outgoing(message=self.message, ce_id=self.event_id, ce_time=self.business_at)
@@ -32,8 +39,17 @@ class LenderEvent:
 
 def servicing(message: Message, at: datetime, *key: str | int) -> LenderEvent:
     """An event of the core: its id stands for its type, `key` and instant."""
+    return _of_instant(SERVICING, message, at, *key)
+
+
+def statement(message: LoanRegisteredV1, at: datetime) -> LenderEvent:
+    """A loan's statement, with its next instalment."""
+    return _of_instant(REGISTER, message, at, message.loan_id)
+
+
+def _of_instant(source: str, message: Message, at: datetime, *key: str | int) -> LenderEvent:
     event_id = derive(type(message).__name__, message.borrower_id, *key, at.isoformat())
-    return LenderEvent(message=message, event_id=event_id, source=SERVICING, business_at=at)
+    return LenderEvent(message=message, event_id=event_id, source=source, business_at=at)
 
 
 def payment(message: Message, at: datetime, payment_id: str) -> LenderEvent:

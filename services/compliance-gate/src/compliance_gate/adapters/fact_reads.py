@@ -68,7 +68,7 @@ SELECT b.borrower_id,
                                      'snapshot_version', CASE WHEN uncounted_at IS NOT NULL THEN (
                                        SELECT snapshot_version FROM loan l
                                        WHERE l.borrower_id = p.borrower_id AND l.loan_id = p.loan_id) END
-                                    ) ORDER BY payment_id)::text
+                                    ) ORDER BY payment_id, loan_id)::text
    FROM payment p WHERE p.borrower_id = b.borrower_id
      AND ({UNPOSTED} OR ({UNCOUNTED} AND uncounted_at + $4::interval > $2)))
 FROM unnest($1::text[]) AS b(borrower_id)

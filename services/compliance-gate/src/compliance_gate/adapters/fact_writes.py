@@ -24,7 +24,7 @@ from compliance_gate.adapters.merging import (
     with_order,
 )
 from compliance_gate.adapters.shared_numbers import mirror_contacts, mirror_suppressions
-from compliance_gate.ports.values import FactKind, FactRow, FactRows, OrderKey, Tx, Values, Written
+from compliance_gate.ports.values import FactKind, FactRow, FactRows, OrderKey, PaymentKey, Tx, Values, Written
 from shared.postgres.rows import insert_rows, update_rows
 
 Won = tuple[FactKind, tuple[str, str], OrderKey]
@@ -105,17 +105,17 @@ class FactWrites:
         ]
         await insert_rows(tx, tables.loan, closures, on_conflict=CLOSURE_MERGE)
 
-    async def _write_payments(self, tx: Tx, payments: Sequence[Values]) -> list[tuple[str, str]]:
-        waiting: dict[tuple[str, str], bool] = {}
-        for rows in in_rounds(payments, ("borrower_id", "payment_id")):
+    async def _write_payments(self, tx: Tx, payments: Sequence[Values]) -> list[PaymentKey]:
+        waiting: dict[PaymentKey, bool] = {}
+        for rows in in_rounds(payments, PAYMENT_MERGE.keys):
             written = await insert_rows(
                 tx,
                 tables.payment,
                 rows,
                 on_conflict=PAYMENT_MERGE,
-                returning=("borrower_id", "payment_id", f"{UNPOSTED} AS waits"),
+                returning=(*PAYMENT_MERGE.keys, f"{UNPOSTED} AS waits"),
             )
-            waiting.update({(row.borrower_id, row.payment_id): row.waits for row in written})
+            waiting.update({(row.borrower_id, row.loan_id, row.payment_id): row.waits for row in written})
         return [key for key, waits in waiting.items() if waits]
 
     async def _end_permits(self, tx: Tx, ends: Sequence[Values]) -> None:

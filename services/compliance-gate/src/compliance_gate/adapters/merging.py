@@ -121,9 +121,8 @@ BALANCE_MERGE: Final = Upsert(
 CLOSURE_MERGE: Final = Upsert(keys=("borrower_id", "loan_id"), update=("closed_by_lender",))
 
 PAYMENT_MERGE: Final = Upsert(
-    keys=("borrower_id", "payment_id"),
+    keys=("borrower_id", "loan_id", "payment_id"),
     merge=(
-        ("loan_id", "COALESCE(payment.loan_id, excluded.loan_id)"),
         *((mark, f"payment.{mark} OR excluded.{mark}") for mark in ("received", "reversed", "posted", "unposted")),
         *((mark, f"GREATEST(payment.{mark}, excluded.{mark})") for mark in ("uncounted_at", "uncounted_version")),
     ),

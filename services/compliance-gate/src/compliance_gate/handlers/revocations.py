@@ -137,7 +137,8 @@ def revocation_message(
 
 
 def _payment(record: Received[Any], around: Surroundings) -> Iterable[Trigger]:
-    if (record.borrower_id, record.message.payment_id) in around.written.unposted_payments:
+    message = record.message
+    if (record.borrower_id, message.loan_id, message.payment_id) in around.written.unposted_payments:
         yield _trigger(record, "payment")
 
 

@@ -27,6 +27,8 @@ from shared.contracts import Decision, PermitRevokedV1
 Tx = AsyncConnection
 OrderKey = tuple[datetime, str, str]
 """Time, source and id of an event: what last-writer-wins state is ordered by."""
+PaymentKey = tuple[str, str, str]
+"""A payment: borrower, loan and payment id. The lender may give one id to payments on several loans."""
 Values = Mapping[str, Any]
 
 
@@ -214,7 +216,7 @@ class Written:
 
     won: frozenset[tuple[FactKind, tuple[str, str], OrderKey]]
     """The last-writer-wins rows that are the state now."""
-    unposted_payments: frozenset[tuple[str, str]]
+    unposted_payments: frozenset[PaymentKey]
     """Of the payments written: those that still wait to be booked."""
     suppressed: Sequence[tuple[str, str, str]]
     """Number key, channel and id of suppressions that came into force or changed."""

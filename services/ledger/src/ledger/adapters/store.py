@@ -210,7 +210,7 @@ def _case_line(row: CaseRow) -> tuple[Any, ...]:
         row.loan_id,
         row.payment_id,
         row.attempt_id,
-        row.flags,
+        ",".join(row.flags) or None,
         _json.encode(row.detail).decode(),
     )
 

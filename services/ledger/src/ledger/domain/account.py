@@ -30,7 +30,7 @@ from shared.contracts import (
 from shared.contracts.ledger_entries import BalanceCause
 
 OrderKey: TypeAlias = tuple[datetime, str, str]
-Flag = Literal["late", "aged", "doubled_payment", "other_currency", "unknown_loan", "overpaid"]
+Flag = Literal["late", "doubled_payment", "other_currency", "unknown_loan", "overpaid"]
 """What a person may want to look at; kept with the event on the case timeline and counted."""
 
 
@@ -42,7 +42,6 @@ class BookEvent:
     source: str
     event_id: str
     message: BookMessage
-    aged: bool = False
 
     @property
     def key(self) -> OrderKey:
@@ -304,8 +303,6 @@ def _flags(event: BookEvent, late: bool, before: LoanBook, after: LoanBook) -> t
     flags: list[Flag] = []
     if late:
         flags.append("late")
-    if event.aged:
-        flags.append("aged")
     if isinstance(event.message, PaymentReceivedV1):
         booked = after.payments[event.message.payment_id]
         if event.message.payment_id in before.payments:

@@ -111,10 +111,8 @@ def _entries(record: BookRecord, posting: Posting, *, desk: Desk, now: datetime)
 def _count(posted: Posted, histories: int) -> None:
     metrics.HISTORIES_READ.inc(histories)
     kinds = Counter(transaction.kind for _, posting in posted for transaction in posting.transactions)
-    flags = Counter(flag for _, posting in posted for flag in posting.flags)
     causes = Counter(posting.balance.cause for _, posting in posted if posting.balance is not None)
-    counted = ((metrics.TRANSACTIONS, kinds), (metrics.FLAGGED_EVENTS, flags), (metrics.BALANCE_CHANGES, causes))
-    for metric, counts in counted:
+    for metric, counts in ((metrics.TRANSACTIONS, kinds), (metrics.BALANCE_CHANGES, causes)):
         for label, count in counts.items():
             metric.labels(label).inc(count)
 
@@ -125,7 +123,6 @@ def _event(record: BookRecord) -> BookEvent:
         source=record.ce_source,
         event_id=record.ce_id,
         message=record.message,
-        aged=record.aged,
     )
 
 

@@ -33,9 +33,12 @@ class Desk:
     terms: PromiseTerms
 
     async def note(self, tx: AsyncConnection, rows: Sequence[CaseRow]) -> None:
-        """Put `rows` on the case timeline."""
+        """Put `rows` on the case timeline, and count them and their flags."""
         await self.store.add_case_rows(tx, rows)
         metrics.CASE_ROWS.inc(len(rows))
+        for row in rows:
+            for flag in row.flags:
+                metrics.FLAGGED_EVENTS.labels(flag).inc()
 
     def readable_at(self, instant: datetime) -> datetime:
         """`instant` as the time of a message, or now where readers would refuse the message for its age."""
@@ -44,7 +47,7 @@ class Desk:
 
 
 def case_row(record: Received[Any], flags: Sequence[str] = ()) -> CaseRow:
-    """The timeline's row for something that was received."""
+    """The timeline's row for something that was received; what is over age is applied and flagged, whatever it is."""
     message = record.message
     return CaseRow(
         borrower_id=record.borrower_id,
@@ -56,7 +59,7 @@ def case_row(record: Received[Any], flags: Sequence[str] = ()) -> CaseRow:
         loan_id=getattr(message, "loan_id", None),
         payment_id=getattr(message, "payment_id", None),
         attempt_id=getattr(message, "attempt_id", None),
-        flags=",".join(flags) or None,
+        flags=(*flags, "aged") if record.aged else tuple(flags),
     )
 
 
