@@ -22,7 +22,7 @@ OPEN_WORK: Final = {
     "compliance_gate": ("SELECT count(*) FROM outbox",),
     "notifier": (
         "SELECT count(*) FROM outbox",
-        "SELECT count(*) FROM permit WHERE state IN ('permitted', 'sending', 'claimed', 'looking_up')",
+        "SELECT count(*) FROM permit WHERE state IN ('permitted', 'sending')",
     ),
     "ledger": ("SELECT count(*) FROM outbox",),
 }

@@ -1,7 +1,9 @@
 """`decorum clock` and `db migrate`: what they order is done and said plainly; how every command refuses."""
 
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,15 @@ async def test_the_clock_of_a_platform_that_has_ended_is_not_told_as_if_it_ran(
     assert refused.err.startswith(f"nothing answers at {gone}: the platform whose clock this was has ended")
     away_and_there = f"{gone},{world.bootstrap_servers}"
     assert (await world.decorum("clock", *order, DECORUM_KAFKA_BOOTSTRAP_SERVERS=away_and_there)).code == 0
+
+
+async def test_a_decision_is_explained_at_the_instant_of_the_platform_that_runs_here(world: ToyWorld) -> None:
+    explained = json.loads((await world.decorum("gate", "explain", "--json")).out)
+    assert explained["at"].startswith("2026-09-16T02:0")
+    gone = f"127.0.0.1:{free_port()}"
+    before = datetime.now(UTC)
+    without = await world.decorum("gate", "explain", "--json", DECORUM_KAFKA_BOOTSTRAP_SERVERS=gone)
+    assert datetime.fromisoformat(json.loads(without.out)["at"]) >= before
 
 
 async def test_databases_are_migrated_from_empty_and_again_without_harm(

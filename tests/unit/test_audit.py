@@ -37,6 +37,10 @@ def _stop_by_text(case: Case) -> None:
     case.inbound[0]["text"] = "退订"
 
 
+def _stop_in_other_words(case: Case) -> None:
+    case.inbound[0]["text"] = "别再打了"
+
+
 def _stop_by_key(case: Case) -> None:
     case.inbound.append(
         {
@@ -178,6 +182,7 @@ SPOILED: list[tuple[str, Spoil]] = [
     ("wrong_number", lambda case: case.request.update(to="+8613800000009")),
     ("requested_twice", lambda case: case.carrier.append({**case.request})),
     ("after_opt_out", _stop_by_text),
+    ("after_opt_out", _stop_in_other_words),
     ("extra_confirmation", _confirm),
     ("extra_confirmation", _confirm_twice),
     ("confirmation_says_more", _confirm_and_demand),

@@ -16,5 +16,5 @@ def test_the_audit_shares_no_code_with_the_services() -> None:
 
     ours = {name for name in imported if name.split(".")[0] not in ("msgspec", "typer", "zoneinfo")}
     foreign = {"shared", "scheduler", "compliance_gate", "notifier", "ledger", "decorum_local", "holidays"}
-    assert not {name.split(".")[0] for name in ours} & {*foreign, "chinese_calendar"}
+    assert not {name.split(".")[0] for name in ours} & foreign
     assert all(name.startswith("decorum_simulation.audit") for name in ours if name.startswith("decorum_simulation"))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.cli import commands
+from compliance_gate.policy.book import load_packs
+from compliance_gate.settings import TenantPolicy
+from compliance_gate.told import explain_situation, from_options
 
 HOLIDAY_CALL = ["explain", "--at", "2026-10-04T10:00+08:00", "--channel", "voice"]
 
@@ -46,6 +52,46 @@ def test_past_contacts_restrictions_and_opt_outs_are_options() -> None:
     assert told(*at, "--restriction", "dispute")["verdict"] == "denied"
     assert told(*at, "--opt-out", "sms")["verdict"] == "denied"
     assert told(*at, "--pack", "cn", *past)["verdict"] == "allowed"
+
+
+def test_the_overlay_and_the_terms_are_those_of_the_gates_environment() -> None:
+    call = ["explain", "--at", "2026-09-15T10:00+08:00", "--json"]
+    run = CliRunner().invoke(commands, call, env={"COMPLIANCE_GATE_PERMIT_MINUTES_MAX": "7"})
+    assert json.loads(run.stdout)["permit_expires_at"] == "2026-09-15T02:07:00Z"
+    run = CliRunner().invoke(commands, call, env={"COMPLIANCE_GATE_OVERLAY": "curt"})
+    assert run.exit_code == 2
+    assert "curt: there is no tenant overlay of this name" in run.output
+
+
+def test_another_overlay_than_the_shipped_one_is_in_force_by_its_name() -> None:
+    packs = load_packs()
+    packs["curt"] = replace(packs["courteous"], name="curt", rules=())
+    situation = from_options(
+        channel="sms",
+        at="2026-10-04T21:00+08:00",
+        zones=["Asia/Shanghai"],
+        region="CN",
+        role=None,
+        packs=[],
+        party="borrower",
+        loans=["loan"],
+        number=None,
+        restrictions=[],
+        opt_outs=[],
+        past=[],
+    )
+    by_default = explain_situation(situation, packs, OfficialCalendars(), TenantPolicy())
+    assert (by_default.policy.stack.overlay, by_default.verdict) == ("courteous", "deferred")
+    by_name = explain_situation(situation, packs, OfficialCalendars(), TenantPolicy(overlay="curt"))
+    assert (by_name.policy.stack.overlay, by_name.verdict) == ("curt", "allowed")
+
+
+def test_without_a_platform_and_an_instant_it_is_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DECORUM_CLOCK", "DECORUM_KAFKA_BOOTSTRAP_SERVERS", "DECORUM_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    before = datetime.now(UTC)
+    at = datetime.fromisoformat(str(told("explain")["at"]))
+    assert before <= at <= datetime.now(UTC)
 
 
 def test_a_conformance_case_can_be_explained_as_it_is(tmp_path: Path) -> None:

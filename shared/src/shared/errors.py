@@ -30,7 +30,6 @@ ReasonCode = Literal[
     "time_too_old",
     "id_reused_with_other_body",
     "currency_mismatch",
-    "borrower_mismatch",
     "handler_error",
 ]
 """Why a record is in the dead letters. A closed set: also the label of the metric that counts them."""

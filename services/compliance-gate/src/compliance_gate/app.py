@@ -13,7 +13,7 @@ from compliance_gate.handlers.decisions import Desk
 from compliance_gate.handlers.gate import GateHandler
 from compliance_gate.loops import PermitWatch, StopSweep
 from compliance_gate.policy.book import PolicyBook, load_packs
-from compliance_gate.policy.yaml_fields import InvalidPack
+from compliance_gate.policy.tenant import tenant_book
 from compliance_gate.settings import PREFIX, GateSettings
 from shared import settings
 from shared.service import PlatformSettings, Service
@@ -21,12 +21,7 @@ from shared.service import PlatformSettings, Service
 
 def policy_book(own: GateSettings) -> PolicyBook:
     """Every shipped pack under the tenant's overlay; raises InvalidPack with file, line and reason."""
-    packs = load_packs()
-    overlay = packs.get(own.overlay)
-    if overlay is None:
-        raise InvalidPack([f"{own.overlay}: there is no tenant overlay of this name"])
-    terms = own.terms(overlay.terms) if overlay.terms is not None else None
-    return PolicyBook(packs, OfficialCalendars(), overlay=own.overlay, terms=terms)
+    return tenant_book(load_packs(), OfficialCalendars(), own)
 
 
 def build(platform: PlatformSettings, own: GateSettings) -> Service:

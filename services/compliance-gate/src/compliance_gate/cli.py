@@ -15,9 +15,12 @@ from compliance_gate.conformance import CaseResult, run_file
 from compliance_gate.explain import draw, to_builtins
 from compliance_gate.policy.book import PolicyBook, load_packs
 from compliance_gate.policy.yaml_fields import InvalidPack
+from compliance_gate.settings import PREFIX, TenantPolicy
 from compliance_gate.situations import InvalidCase
 from compliance_gate.told import explain_situation, from_options, read_json
 from shared.commands import panels
+from shared.commands.clock import present_instant
+from shared.settings import load
 
 commands = typer.Typer(
     help="The compliance gate: decisions, explanations, held attempts, conformance.",
@@ -68,7 +71,10 @@ def explain(
         typer.Argument(help="A situation as JSON, as a conformance case without `expect`; - reads standard input."),
     ] = None,
     channel: Annotated[str, typer.Option(help="sms, voice, email, letter or visit.")] = "sms",
-    at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with its offset; default: now.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="The instant, ISO 8601 with its offset; default: now, as `decorum clock show` has it."),
+    ] = None,
     zone: Annotated[
         list[str] | None,
         typer.Option(help="A candidate zone of the borrower; repeat for several. Default for CN: Asia/Shanghai."),
@@ -96,7 +102,8 @@ def explain(
     """Explain a decision: the verdict, each rule with its source, the next legal instant, the week's legal hours.
 
     Give a situation by options, or as JSON in a file.
-    Without packs, those of the borrower's region and zones are in force, with the tenant's overlay on top.
+    Without packs, those of the borrower's region and zones are in force, with the overlay of COMPLIANCE_GATE_OVERLAY.
+    Without --at it is the instant of the platform that runs here, or real time.
 
     \b
     decorum gate explain --at 2026-10-04T10:00+08:00
@@ -109,7 +116,7 @@ def explain(
             if situation is not None
             else from_options(
                 channel=channel,
-                at=at,
+                at=present_instant() if at is None else at,
                 zones=zone or (["Asia/Shanghai"] if region.startswith("CN") else []),
                 region=region,
                 role=role,
@@ -122,7 +129,7 @@ def explain(
                 past=past or [],
             )
         )
-        explanation = explain_situation(told, load_packs(), OfficialCalendars())
+        explanation = explain_situation(told, load_packs(), OfficialCalendars(), load(TenantPolicy, PREFIX))
     except (OSError, UnicodeError, InvalidPack, InvalidCase, msgspec.DecodeError) as error:
         typer.echo(f"cannot explain this: {error}", err=True)
         raise typer.Exit(_UNREADABLE) from None

@@ -33,11 +33,9 @@ class ChannelProviders:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateSettings(ChannelProviders):
-    """What can be set. Roles per jurisdiction are the overlay's `roles`."""
+class TenantPolicy(ChannelProviders):
+    """The tenant's overlay, and what is set in place of its terms; commands explain decisions by these, likewise."""
 
-    number_hash_key: str
-    """At least 16 bytes in base64, for the hashes of numbers. With another key nothing on file is found again."""
     overlay: str = "courteous"
     """The tenant's own pack, on top of those of the borrower's region and zones."""
     permit_minutes_max: int | None = None
@@ -48,6 +46,33 @@ class GateSettings(ChannelProviders):
     """The same for a call."""
     facts_lag_seconds_max: int | None = None
     """While facts are behind by more, everything is put off; absent: as the overlay says."""
+
+    def __post_init__(self) -> None:
+        if self.permit_minutes_max is not None and not 1 <= self.permit_minutes_max <= _PERMIT_MINUTES_MAX:
+            raise ValueError(f"permit_minutes_max must be from 1 to {_PERMIT_MINUTES_MAX}")
+        for name in ("sms_margin_minutes", "voice_margin_minutes", "facts_lag_seconds_max"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} can't be negative")
+
+    def terms(self, overlay: Terms) -> Terms:
+        """The overlay's terms with what is set here in their place."""
+        margins = dict(overlay.margin_minutes)
+        if self.sms_margin_minutes is not None:
+            margins["sms"] = self.sms_margin_minutes
+        if self.voice_margin_minutes is not None:
+            margins["voice"] = self.voice_margin_minutes
+        given = {"permit_minutes_max": self.permit_minutes_max, "facts_lag_seconds_max": self.facts_lag_seconds_max}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return replace(overlay, margin_minutes=tuple(margins.items()), **changed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings(TenantPolicy):
+    """What can be set. Roles per jurisdiction are the overlay's `roles`."""
+
+    number_hash_key: str
+    """At least 16 bytes in base64, for the hashes of numbers. With another key nothing on file is found again."""
     history_days: int = 60
     """How far back contacts are read; must cover every window that a pack counts over."""
     late_payment_hours: int = 24
@@ -56,16 +81,11 @@ class GateSettings(ChannelProviders):
     """A permit that is over for longer and has no end raises `decorum_gate_permits_overdue`."""
 
     def __post_init__(self) -> None:
+        TenantPolicy.__post_init__(self)
         if len(self.secret) < _KEY_BYTES_MIN:
             raise ValueError(f"number_hash_key must be at least {_KEY_BYTES_MIN} bytes in base64")
-        if self.permit_minutes_max is not None and not 1 <= self.permit_minutes_max <= _PERMIT_MINUTES_MAX:
-            raise ValueError(f"permit_minutes_max must be from 1 to {_PERMIT_MINUTES_MAX}")
         if self.history_days < _POLICY_LOOK_BACK_DAYS:
             raise ValueError(f"history_days must be at least {_POLICY_LOOK_BACK_DAYS}")
-        for name in ("sms_margin_minutes", "voice_margin_minutes", "facts_lag_seconds_max"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ValueError(f"{name} can't be negative")
         if not 0 <= self.late_payment_hours <= _LATE_PAYMENT_HOURS_MAX:
             raise ValueError(f"late_payment_hours must be from 0 to {_LATE_PAYMENT_HOURS_MAX}")
         if self.permit_overdue_minutes < 1:
@@ -78,14 +98,3 @@ class GateSettings(ChannelProviders):
             return base64.b64decode(self.number_hash_key, validate=True)
         except binascii.Error:
             raise ValueError("number_hash_key must be base64") from None
-
-    def terms(self, overlay: Terms) -> Terms:
-        """The overlay's terms with what is set here in their place."""
-        margins = dict(overlay.margin_minutes)
-        if self.sms_margin_minutes is not None:
-            margins["sms"] = self.sms_margin_minutes
-        if self.voice_margin_minutes is not None:
-            margins["voice"] = self.voice_margin_minutes
-        given = {"permit_minutes_max": self.permit_minutes_max, "facts_lag_seconds_max": self.facts_lag_seconds_max}
-        changed = {name: value for name, value in given.items() if value is not None}
-        return replace(overlay, margin_minutes=tuple(margins.items()), **changed)

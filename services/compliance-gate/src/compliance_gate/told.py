@@ -13,9 +13,10 @@ import msgspec
 from compliance_gate.explain import Explanation, explain
 from compliance_gate.policy.book import CalendarSource, PolicyBook
 from compliance_gate.policy.pack import Pack
+from compliance_gate.policy.tenant import tenant_book
+from compliance_gate.settings import TenantPolicy
 from compliance_gate.situations import InvalidCase, Situation, read_situation
 
-_OVERLAY = "courteous"
 _PAST_PARTS = 3
 
 
@@ -31,7 +32,7 @@ def read_json(path: Path) -> Situation:
 def from_options(
     *,
     channel: str,
-    at: str | None,
+    at: str | datetime,
     zones: Sequence[str],
     region: str,
     role: str | None,
@@ -43,9 +44,9 @@ def from_options(
     opt_outs: Sequence[str],
     past: Sequence[str],
 ) -> Situation:
-    """The situation that the options of the command describe."""
+    """The situation that the options of the command describe; `at` as it was typed, or an instant."""
     number = number or "number"
-    instant = datetime.now(UTC) if at is None else _instant(at)
+    instant = at if isinstance(at, datetime) else _instant(at)
     since = "1970-01-01T00:00:00Z"
     told: dict[str, Any] = {
         "packs": list(packs),
@@ -62,8 +63,10 @@ def from_options(
     return _checked(told)
 
 
-def explain_situation(situation: Situation, packs: Mapping[str, Pack], calendars: CalendarSource) -> Explanation:
-    """Explain a situation under the packs that it names, or those of its region with the tenant's overlay."""
+def explain_situation(
+    situation: Situation, packs: Mapping[str, Pack], calendars: CalendarSource, own: TenantPolicy
+) -> Explanation:
+    """Explain a situation under the packs that it names, or those of its region with the tenant's overlay and terms."""
     attempt, facts = read_situation(situation)
     if situation.packs:
         book = PolicyBook(packs, calendars)
@@ -72,8 +75,7 @@ def explain_situation(situation: Situation, packs: Mapping[str, Pack], calendars
             raise InvalidCase(f"pack not installed: {', '.join(missing)}")
         policy = book.stack(situation.packs, role=situation.role, region=facts.region, zones=facts.zones)
     else:
-        book = PolicyBook(packs, calendars, overlay=_OVERLAY)
-        policy = book.resolve(facts.region, facts.zones, situation.role)
+        policy = tenant_book(packs, calendars, own).resolve(facts.region, facts.zones, situation.role)
     return explain(attempt, facts, policy, situation.attempt.at.astimezone(UTC))
 
 

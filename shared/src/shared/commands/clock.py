@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,16 @@ def _require_running(settings: PlatformSettings) -> None:
         f"nothing answers at {settings.kafka_bootstrap_servers}: the platform whose clock this was has ended "
         "(`make up` starts one; unset DECORUM_* to use it)"
     )
+
+
+def present_instant() -> datetime:
+    """What `decorum clock show` says of the platform that runs here; real time where none runs."""
+    if os.environ.get("DECORUM_CLOCK", "system") != "system":
+        settings = PlatformSettings.load()
+        with contextlib.suppress(Rejection):
+            _require_running(settings)
+            return settings.make_clock().now()
+    return datetime.now(UTC)
 
 
 def _file() -> Path:

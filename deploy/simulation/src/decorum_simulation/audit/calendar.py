@@ -1,6 +1,7 @@
-"""Public holidays, written by hand from the official notices, for the years that the audit answers for.
+"""Public holidays: written by hand from the official notices, as published for the other years.
 
-China: the State Council General Office's notices on the holidays of 2025 and of 2026, breaks and make-up workdays.
+China: the State Council General Office's notices on the holidays of 2025 and of 2026, breaks and make-up workdays; for
+other years what `chinesecalendar` has of these notices, asked day by day.
 United States: 5 U.S.C. 6103, which fixes the federal holidays of every year; a Saturday's is observed on Friday, a
 Sunday's on Monday.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from functools import cache
 from typing import Final, Literal
+
+import chinese_calendar
 
 Country = Literal["CN", "US"]
 DayKind = Literal["workday", "weekend", "holiday"]
@@ -43,6 +46,8 @@ _CHINA_MAKE_UP: Final = {
     *(date(2025, month, day) for month, day in ((1, 26), (2, 8), (4, 27), (9, 28), (10, 11))),
     *(date(2026, month, day) for month, day in ((1, 4), (2, 14), (2, 28), (5, 9), (9, 20), (10, 10))),
 }
+_JUNETEENTH_SINCE: Final = 2021
+"""Public Law 117-17."""
 _AMERICAN_ZONES: Final = ("America/", "US/", "Pacific/Honolulu")
 _CHINESE_ZONES: Final = frozenset({"Asia/Shanghai", "Asia/Urumqi", "Asia/Chongqing", "Asia/Harbin", "PRC"})
 
@@ -60,10 +65,21 @@ def day_kind(country: Country, day: date) -> DayKind:
     if country == "US":
         return "holiday" if day in _federal_holidays(day.year) else "weekend" if weekend else "workday"
     if day.year not in _CHINA_BREAKS:
-        raise NoCalendar(f"there is no official Chinese calendar of {day.year}")
+        return published_chinese_kind(day)
     if day in _CHINA_BREAKS[day.year]:
         return "holiday"
     return "weekend" if weekend and day not in _CHINA_MAKE_UP else "workday"
+
+
+def published_chinese_kind(day: date) -> DayKind:
+    """The same from the published notices; a weekend day inside a break bears the break's name, and is a holiday."""
+    try:
+        is_off, break_name = chinese_calendar.get_holiday_detail(day)
+    except NotImplementedError:
+        raise NoCalendar(f"there is no official Chinese calendar of {day.year}") from None
+    if not is_off:
+        return "workday"
+    return "weekend" if break_name is None else "holiday"
 
 
 @cache
@@ -75,12 +91,12 @@ def _federal_holidays(year: int) -> frozenset[date]:
 
 
 def _actual_holidays(year: int) -> set[date]:
-    return {
+    juneteenth = {date(year, 6, 19)} if year >= _JUNETEENTH_SINCE else set()
+    return juneteenth | {
         date(year, 1, 1),
         _weekday_of(year, 1, 0, 3),
         _weekday_of(year, 2, 0, 3),
         _last_monday_of_may(year),
-        date(year, 6, 19),
         date(year, 7, 4),
         _weekday_of(year, 9, 0, 1),
         _weekday_of(year, 10, 0, 2),

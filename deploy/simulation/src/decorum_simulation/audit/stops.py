@@ -11,12 +11,9 @@ import msgspec
 
 from decorum_simulation.audit.hours import Consent
 from decorum_simulation.audit.records import Borrower, CarrierLine, Evidence
+from decorum_simulation.audit.stop_words import STOP_KEY, is_stop
 from decorum_simulation.audit.violations import Findings
 
-STOP_KEY: Final = "9"
-STOP_TEXT: Final = re.compile(
-    r"退订|拒收|^\s*(?:td|t|stop|unsubscribe)\s*[.!。！]?\s*$|\bstop\b|unsubscribe", re.IGNORECASE
-)
 SAYS_MORE: Final = re.compile(
     r"[¥￥$€£]|\d|欠|逾期|还款|付款|款项|催|\b(?:debt|owe|overdue|past due|pay(?:ment|s|ing)?|balance|collect)\w*",
     re.IGNORECASE,
@@ -116,7 +113,7 @@ class _Purpose(msgspec.Struct, frozen=True, kw_only=True):
 def _stops_by_number(evidence: Evidence) -> dict[tuple[str, str], datetime]:
     stops: dict[tuple[str, str], datetime] = {}
     for item in evidence.inbound:
-        stop = item.text.strip() == STOP_KEY if item.kind == "keypress" else STOP_TEXT.search(item.text) is not None
+        stop = item.text.strip() == STOP_KEY if item.kind == "keypress" else is_stop(item.text)
         if stop and item.known_at is not None:
             key = ("voice" if item.kind == "keypress" else "sms", item.sender)
             stops[key] = min(stops.get(key, item.known_at), item.known_at)

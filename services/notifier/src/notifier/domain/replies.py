@@ -41,10 +41,10 @@ class Reading:
 
 OTHER: Final = Reading(intent="other")
 
-_STOP_WHOLE: Final = frozenset(
+STOP_WHOLE: Final = frozenset(
     ("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "t", "td", "n")
 ) | frozenset(("退订", "td退订", "回td", "回复td", "退", "取消", "停止", "停", "拒收", "拒绝"))
-_STOP: Final = re.compile(
+STOP_WITHIN: Final = re.compile(
     r"\bstop\b|unsubscribe|\bopt(?:ing)?[\s-]?out\b|退订|拒收|取消订阅|停止(?:联系|发送|发|打|短信|骚扰|催收)|"
     r"(?:不要|别|勿|不许|禁止|请勿)再?(?:联系|发|打|给我发|给我打|骚扰|来电|催)|"
     r"(?:do not|don't|dont|never|no more)\s+(?:ever\s+)?(?:contact|call|text|message|send|calls|texts|messages)"
@@ -103,7 +103,7 @@ def read_key(digit: str, *, answered: AnsweredContact | None, today: date) -> Re
 def read_text(text: str, *, answered: AnsweredContact | None, today: date) -> Reading:
     """What `text` means; `today` is the borrower's own date. A stop wins over everything else that is said."""
     words = plain(text)
-    if compact(text) in _STOP_WHOLE or _STOP.search(words) or compact(text).startswith(("stop", "td退订")):
+    if compact(text) in STOP_WHOLE or STOP_WITHIN.search(words) or compact(text).startswith(("stop", "td退订")):
         return Reading(intent="stop")
     for intent, pattern in _BY_WORDS:
         if pattern.search(words):
