@@ -104,6 +104,7 @@ async def test_a_stop_that_nobody_would_obey_is_refused(desk: Desk, options: tup
 async def test_a_stop_needs_a_reason(world: ToyWorld, desk: Desk) -> None:
     assert (await world.decorum("stop", "--all")).code == 2
     assert (await desk.order("stop", "--all", reason="x" * 501)).code == 2
+    assert (await desk.order("stop", "--all", reason="  ")).err == "--reason must say why"
     assert not await desk.actions()
 
 

@@ -30,6 +30,10 @@ decorum gate decisions B-1001           and why
 """
 UP_ENVIRONMENT: Final = Path("var/up/environment")
 """Written by `decorum up`: addresses of what runs there, as NAME=value lines."""
+NOTHING_RUNS: Final = (
+    "no platform runs in this folder: start one with `decorum up`, or name one "
+    "(DECORUM_KAFKA_BOOTSTRAP_SERVERS, DECORUM_DATABASE_URL)"
+)
 STARTERS: Final = frozenset({"demo", "up"})
 """Commands that start a platform of their own; the one that runs here, or was killed here, is none of theirs."""
 
@@ -83,7 +87,8 @@ def main() -> None:
     try:
         build(wanted)()
     except (SettingsError, DecorumError) as error:
-        print(f"decorum: {error}", file=sys.stderr)
+        nothing_runs = str(error).startswith("DECORUM_") and str(error).endswith("is not set and has no default")
+        print(f"decorum: {NOTHING_RUNS if nothing_runs else error}", file=sys.stderr)
         raise SystemExit(exit_code(error)) from error
 
 

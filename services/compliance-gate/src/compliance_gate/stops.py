@@ -76,6 +76,8 @@ def _command(order: Literal["stop", "resume"]) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         kind, value = _scope(everything, channel, provider, strategy, borrower)
+        if not reason.strip():
+            raise Rejection("--reason must say why")
         settings = PlatformSettings.load()
         now, person = settings.make_clock().now(), acting_person(by)
         borrower_id = value if kind == "borrower" else EVERYONE

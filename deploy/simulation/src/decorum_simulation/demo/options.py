@@ -41,6 +41,8 @@ class DemoOptions:
             raise Rejection(f"--portfolio: there is no file {self.portfolio}")
         if self.limit is not None and self.limit < 1:
             raise Rejection("--limit must be at least 1")
+        if self.limit is not None and self.portfolio is None:
+            raise Rejection("--limit needs --portfolio: it says how many of its accounts are replayed")
 
     def plan(self) -> Plan:
         """The virtual world's part of the options."""

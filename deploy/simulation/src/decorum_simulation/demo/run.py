@@ -22,6 +22,7 @@ from decorum_simulation.demo.participants import Ensemble
 from decorum_simulation.demo.topics import count_dead_letters
 from decorum_simulation.report.page import write_report
 from decorum_simulation.virtual_world import VirtualWorld
+from shared.errors import Rejection
 from shared.kafka.publisher import Publisher
 from shared.postgres.engine import create_engine
 
@@ -55,9 +56,12 @@ class DemoResult:
 
 def run_demo(options: DemoOptions, watcher: Watcher) -> DemoResult:
     """Run it; blocks until the report is written. Everything started is ended, whatever happens."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (options.out / name).unlink(missing_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            (options.out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise Rejection(f"--out {options.out} can't be used: {error.strerror}") from error
     began = time.monotonic()
     plan = options.plan()
     watcher.say("making borrowers and loans")
