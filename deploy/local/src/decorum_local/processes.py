@@ -13,7 +13,8 @@ from typing import Final
 from decorum_local.loopback import HOST, free_port
 from decorum_local.supervisor import ChildProcess, Command, ServerError, Supervisor
 
-READY_TIMEOUT_SECONDS: Final = 60.0
+READY_TIMEOUT_SECONDS: Final = 150.0
+"""Longer than what a service may wait for in one go: a batch that is retried, with a statement and a publication."""
 DRAIN_TIMEOUT_SECONDS: Final = 30
 """How long uvicorn gives requests in hand; longer than a service's own drain."""
 PROBE_TIMEOUT_SECONDS: Final = 2.0
