@@ -1,12 +1,16 @@
 """Facts come before what is decided on them, and neither a stream of facts nor a stuck partition stops decisions."""
 
 import asyncio
+from typing import Any
 
 import msgspec
+import pytest
 
 from shared.contracts import AttemptSubmittedV1
 from shared.contracts.examples import AT
 from shared.contracts.registry import ATTEMPTS, LOAN_EVENTS
+from shared.kafka.consumer import Consumer
+from shared.kafka.draining import Batch, DrainingConsumer
 from shared.kafka.fuse import FUSE_RECORDS
 from shared.kafka.records import Outgoing, WireMessage, encode
 from tests.toy_service import Replica, until
@@ -84,3 +88,38 @@ async def test_a_paused_fact_partition_counts_as_lag_and_holds_nothing_up(world:
 
 async def test_a_service_that_has_not_reached_the_broker_does_not_know_how_far_behind_it_is(world: ToyWorld) -> None:
     assert deciding(world).service.facts_lag_seconds() == float("inf")
+
+
+@pytest.mark.parametrize("failure", [AssertionError("Partition is not assigned"), asyncio.CancelledError()])
+async def test_a_poll_that_fails_in_an_unforeseen_way_is_made_again(
+    world: ToyWorld, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    polls, failures = DrainingConsumer._poll, iter([failure, failure])
+
+    async def poll(consumer: DrainingConsumer, max_records: int | None) -> Batch:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return await polls(consumer, max_records)
+
+    monkeypatch.setattr(DrainingConsumer, "_poll", poll)
+    await world.send(payment(1))
+    async with world.replica().running():
+        await world.until_idle()
+    assert await world.entries() == ["E-1"]
+
+
+async def test_a_batch_in_which_a_client_cancels_its_own_future_is_taken_again(
+    world: ToyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applies, failures = Consumer._transaction, iter([asyncio.CancelledError()])
+
+    async def apply(consumer: Consumer, *arguments: Any) -> Any:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return await applies(consumer, *arguments)
+
+    monkeypatch.setattr(Consumer, "_transaction", apply)
+    await world.send(payment(1))
+    async with world.replica().running():
+        await world.until_idle()
+    assert await world.entries() == ["E-1"]

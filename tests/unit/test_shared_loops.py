@@ -164,3 +164,24 @@ def test_a_back_off_grows_is_bounded_and_differs_between_replicas() -> None:
     for failures in (1, 5, 100, 100_000):
         assert 0 < backoff_seconds(failures) <= FAILURE_BACKOFF_SECONDS_MAX
     assert len({backoff_seconds(100) for _ in range(20)}) > 1
+
+
+async def test_a_loop_outlives_a_client_that_cancels_its_own_future_and_ends_when_it_is_cancelled() -> None:
+    cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+    runs = 0
+
+    async def run_once() -> int:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            await cancelled
+        return 0
+
+    loop = Loop("work", run_once, idle_seconds=3_600, next_due_at=None, may_run=lambda: True)
+    task = asyncio.create_task(loop.run())
+    await until(lambda: runs == 2 and not loop.busy)
+    assert loop.failing is None
+    task.cancel()
+    await asyncio.wait([task], timeout=10)
+    assert task.cancelled()

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from shared.cancellation import is_stray
 from shared.observability import metrics
 
 FAILURE_BACKOFF_SECONDS_MAX: Final = 5.0
@@ -74,7 +75,9 @@ class Loop:
             started = time.monotonic()
             try:
                 worked = await self._run()
-            except Exception as error:  # edge of the loop: it goes on, with back-off, and says so on /readyz
+            except (Exception, asyncio.CancelledError) as error:  # edge of the loop: it goes on, and /readyz says so
+                if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+                    raise
                 failures += 1
                 self.failing = type(error).__name__
                 metrics.LOOP_RUNS.labels(self.name, "failed").inc()

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 
+from shared.cancellation import is_stray
 from shared.kafka import forgiving
 
 forgiving.install()
@@ -95,10 +96,18 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         self.polled_at = time.monotonic()
         try:
             batch = await self._poll(max_records)
-            self._last_records = sum(map(len, batch.values()))
-        except Exception as error:
+        except (KafkaError, ConsumerStoppedError) as error:
             self.failing = type(error).__name__
-            raise
+            raise  # FastStream polls again after a pause, or ends
+        except (Exception, asyncio.CancelledError) as error:
+            # Edge of the consume loop: FastStream's would end with a stray cancellation, silently and for good.
+            if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+                raise
+            self.failing = type(error).__name__
+            log.warning("poll.failed", error=self.failing, exc_info=error)
+            await asyncio.sleep(POLL_TIMEOUT_MS / 1000)
+            return {}
+        self._last_records = sum(map(len, batch.values()))
         self.failing = None
         return batch
 
@@ -106,7 +115,8 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         poll: Callable[..., Awaitable[Batch]] = super().getmany
         facts = self._facts()
         if facts and self._last_topics and not await self._drained(facts):
-            return await poll(*facts, timeout_ms=POLL_TIMEOUT_MS, max_records=max_records)
+            facts = self._facts()  # partitions may have changed hands meanwhile
+            return await poll(*facts, timeout_ms=POLL_TIMEOUT_MS, max_records=max_records) if facts else {}
         return await poll(timeout_ms=POLL_TIMEOUT_MS, max_records=max_records)
 
     def facts_lag_seconds(self) -> float:
@@ -138,6 +148,8 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
                 positions = {tp: await self.position(tp) for tp in facts if self._end(tp) is not None}
         except (TimeoutError, IllegalStateError, AssertionError):
             return False  # positions are being looked up, or partitions are changing hands: ask again at the next poll
+        if not self.assignment().issuperset(facts):
+            return False  # they changed hands while their positions were looked up
         paused = self.paused()
         self._note_lag(facts, positions, paused)
         if self._draining_to is None:
