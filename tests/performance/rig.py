@@ -114,16 +114,15 @@ class Rig:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time that each process and server has used so far."""
-        used = {process.name: _cpu_seconds(process.process.pid) for process in self.stack.processes}
-        used["kafka"] = _cpu_seconds(self.platform.kafka.broker(0).pid)
-        used["postgres"] = _cpu_seconds(self.platform.postgres.process.pid)
-        return used
+        return {name: _cpu_seconds(pid) for name, pid in self._pids().items()}
 
     def peak_memory_mb(self) -> dict[str, float]:
         """The most memory that each process and server held so far, in MiB."""
+        return {name: _peak_memory_mb(pid) for name, pid in self._pids().items()}
+
+    def _pids(self) -> dict[str, int]:
         pids = {process.name: process.process.pid for process in self.stack.processes}
-        pids |= {"kafka": self.platform.kafka.broker(0).pid, "postgres": self.platform.postgres.process.pid}
-        return {name: _peak_memory_mb(pid) for name, pid in pids.items()}
+        return {**pids, "kafka": self.platform.kafka.broker(0).pid, "postgres": self.platform.postgres.process.pid}
 
     async def until(self, reached: Callable[[], Any], *, every_seconds: float = 0.05) -> float:
         """Seconds until `reached` (a coroutine function) is true; raises when it takes too long."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-def is_stray(error: BaseException) -> bool:
-    """Whether `error` is a `CancelledError` although nobody asked the running task to end."""
+def is_order_to_end(error: BaseException) -> bool:
+    """Whether `error` is a `CancelledError` because somebody asked the running task to end; no other one is."""
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() == 0)
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -12,7 +12,7 @@ from typing import Final
 import typer
 
 from shared.errors import Absent, DecorumError
-from shared.settings import SettingsError
+from shared.settings import SettingMissing, SettingsError
 
 GROUP: Final = "decorum.commands"
 HELP: Final = """Decides when, how and whether a borrower may be contacted, makes the contact, books what comes back.
@@ -87,7 +87,7 @@ def main() -> None:
     try:
         build(wanted)()
     except (SettingsError, DecorumError) as error:
-        nothing_runs = str(error).startswith("DECORUM_") and str(error).endswith("is not set and has no default")
+        nothing_runs = isinstance(error, SettingMissing) and error.variable.startswith("DECORUM_")
         print(f"decorum: {NOTHING_RUNS if nothing_runs else error}", file=sys.stderr)
         raise SystemExit(exit_code(error)) from error
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from shared.cancellation import is_stray
+from shared.cancellation import is_order_to_end
 from shared.observability import metrics
 
 FAILURE_BACKOFF_SECONDS_MAX: Final = 5.0
@@ -76,7 +76,7 @@ class Loop:
             try:
                 worked = await self._run()
             except (Exception, asyncio.CancelledError) as error:  # edge of the loop: it goes on, and /readyz says so
-                if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+                if is_order_to_end(error):
                     raise
                 failures += 1
                 self.failing = type(error).__name__

@@ -18,6 +18,14 @@ class SettingsError(Exception):
     """A setting that is missing or wrong; the text names the variable and the reason, never a secret's value."""
 
 
+class SettingMissing(SettingsError):
+    """A setting that has no default and isn't given."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"{variable}: is not set and has no default")
+        self.variable = variable
+
+
 def load(settings_type: type[T], prefix: str, environment: Mapping[str, str] | None = None) -> T:
     """Build `settings_type` (a dataclass) from variables named prefix + FIELD NAME in capitals.
 
@@ -32,7 +40,7 @@ def load(settings_type: type[T], prefix: str, environment: Mapping[str, str] | N
         if variable in values:
             arguments[field.name] = _parse(variable, values[variable], hints[field.name])
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise SettingsError(f"{variable}: is not set and has no default")
+            raise SettingMissing(variable)
     try:
         return settings_type(**arguments)
     except ValueError as error:

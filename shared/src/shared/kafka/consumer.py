@@ -19,7 +19,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from shared.cancellation import is_stray
+from shared.cancellation import is_order_to_end
 from shared.clock import Clock
 from shared.contracts.types import Message
 from shared.errors import Fatal, Poison, ReasonCode, Transient
@@ -121,7 +121,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._stop_for_good(error, consumer)
             except (Exception, asyncio.CancelledError) as error:
                 # Edge of the consume loop: nothing may be skipped, so the batch is taken again.
-                if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+                if is_order_to_end(error):
                     raise
                 log.warning("batch.taken_again", group=self.group, error=type(error).__name__, exc_info=error)
                 self.state.transient = type(error).__name__

@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 
-from shared.cancellation import is_stray
+from shared.cancellation import is_order_to_end
 from shared.kafka import forgiving
 
 forgiving.install()
@@ -101,7 +101,7 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
             raise  # FastStream polls again after a pause, or ends
         except (Exception, asyncio.CancelledError) as error:
             # Edge of the consume loop: FastStream's would end with a stray cancellation, silently and for good.
-            if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+            if is_order_to_end(error):
                 raise
             self.failing = type(error).__name__
             log.warning("poll.failed", error=self.failing, exc_info=error)
