@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from decorum_local import LocalPlatform
@@ -229,6 +230,11 @@ def attempted(attempt_id: str, at: datetime, due_minor: int) -> Received[Any]:
         step_key="day-3",
     )
     return record(message, f"submitted-{attempt_id}", at, source="decorum/scheduler")
+
+
+def of_borrower(borrower_id: str, received: Received[Any]) -> Received[Any]:
+    """The same happening in the life of another borrower."""
+    return replace(received, message=replace(received.message, borrower_id=borrower_id))
 
 
 def of_type(messages: Iterable[Message], message_type: type[Message]) -> list[Any]:

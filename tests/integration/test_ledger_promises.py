@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
+from math import factorial
+from typing import Any
+
+import pytest
 
 from shared import contracts
+from shared.contracts import Amounts
+from shared.kafka.records import Received
 from tests.integration import ledger_bench
-from tests.integration.ledger_bench import Bench, attempted, hours, of_type, overdue, paid, promised, record, returned
+from tests.integration.ledger_bench import (
+    Bench,
+    attempted,
+    hours,
+    of_borrower,
+    of_type,
+    overdue,
+    paid,
+    promised,
+    record,
+    returned,
+)
 
 migrated, ledger_database, bench = ledger_bench.migrated, ledger_bench.ledger_database, ledger_bench.bench
 
@@ -58,6 +76,46 @@ async def test_a_promise_without_an_amount_is_for_what_the_contact_asked_for_whi
     await bench.receive(attempted("A1", hours(-4), 8_800))
     opened = of_type(await bench.settle_promises(), contracts.PromiseOpenedV1)
     assert [(p.promised_minor, p.promised_on, p.loans) for p in opened] == [(8_800, date(2026, 9, 18), ("L1",))]
+
+
+FIRST_LOAN = overdue("o1", hours(-9), overdue=Amounts(principal_minor=9_000))
+SECOND_LOAN = overdue("o2", hours(-8), loan_id="L2", overdue=Amounts(principal_minor=1_000))
+PART_PAID = paid("P1", hours(-6), 4_000)
+REPLY = promised("R1", hours(-5), promised_minor=None, currency=None)
+TWO_LOANS = (FIRST_LOAN, SECOND_LOAN, PART_PAID, REPLY)
+
+
+@pytest.mark.parametrize(
+    ("happened", "state", "promised_minor", "paid_minor"),
+    [
+        ((*TWO_LOANS, paid("P2", hours(-4), 2_000)), "open", 6_000, 2_000),
+        ((*TWO_LOANS, paid("P2", hours(-4), 6_000)), "kept", 6_000, 6_000),
+        ((*TWO_LOANS, overdue("o3", hours(-4))), "open", 6_000, 0),
+        ((*TWO_LOANS, returned("P1", hours(-5.5))), "open", 10_000, 0),
+        ((FIRST_LOAN, PART_PAID, REPLY, paid("P2", hours(-7), 5_000)), "voided", 0, 0),
+    ],
+)
+async def test_a_promise_without_an_amount_is_for_what_was_due_when_it_was_made_in_whatever_order_all_is_read(
+    bench: Bench, happened: tuple[Received[Any], ...], state: str, promised_minor: int, paid_minor: int
+) -> None:
+    said: dict[str, contracts.PromiseState] = {}
+    for number, order in enumerate(permutations(happened)):
+        for each in order:
+            for message in of_type(await bench.receive(of_borrower(f"B{number}", each)), contracts.PromiseState):
+                assert message.borrower_id not in said or said[message.borrower_id].at < message.at
+                said[message.borrower_id] = message
+    rows = await bench.rows("SELECT state, promised_minor, paid_minor, currency FROM promise")
+    assert len(rows) == factorial(len(happened))
+    assert {tuple(row) for row in rows} == {(state, promised_minor, paid_minor, "CNY")}
+    assert {(type(last), last.promised_minor) for last in said.values()} == {(LAST_SAID[state], promised_minor)}
+    assert state == "voided" or len(said) == len(rows), "one that was void from the start has nothing to say"
+
+
+LAST_SAID = {
+    "open": contracts.PromiseOpenedV1,
+    "kept": contracts.PromiseKeptV1,
+    "voided": contracts.PromiseVoidedV1,
+}
 
 
 async def test_a_promise_far_ahead_is_bounded_and_one_without_any_amount_due_is_not_opened(bench: Bench) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.domain.promises import (
-    AmountDue,
     PaidAmount,
     Promise,
     PromiseTerms,
@@ -53,14 +52,12 @@ def promises(draw: st.DrawFn) -> list[Promise]:
 
 
 def opened(reply: ReplyReceivedV1, zones: list[str]) -> Promise:
-    promise = open_promise(reply, None, zones, TERMS)
-    assert promise is not None
-    return promise
+    return open_promise(reply, zones, TERMS)
 
 
 def learned(
     told: Sequence[Promise], paid: Sequence[PaidAmount], order: Sequence[int], now: datetime
-) -> dict[str, tuple[str, int]]:
+) -> dict[str, tuple[str | None, int]]:
     """The promises after learning of everything one by one, each at a time when all of it had happened."""
     known: dict[str, Promise] = {}
     known_payments: list[PaidAmount] = []
@@ -138,6 +135,5 @@ def test_a_promised_date_is_between_the_day_of_the_reply_and_thirty_days_on(days
         intent="promise",
         promised_on=today + timedelta(days=days),
     )
-    promise = open_promise(reply, AmountDue(currency="CNY", amount_minor=5, loans=("L1",)), [zone], TERMS)
-    assert promise is not None
+    promise = open_promise(reply, [zone], TERMS)
     assert today <= promise.promised_on <= today + timedelta(days=30)

@@ -198,5 +198,5 @@ _SUMMARIES: Final[tuple[tuple[tuple[str, ...], Callable[[Detail], str]], ...]] =
     (("attempt-submitted",), _attempt),
     (("stop-ordered", "stop-lifted"), _stop),
     (("contact-allowed", "contact-deferred", "contact-denied", "contact-held"), _decision),
-    (("promise-opened", "promise-kept", "promise-partly-kept", "promise-broken"), _promise),
+    (("promise-opened", "promise-kept", "promise-partly-kept", "promise-broken", "promise-voided"), _promise),
 )

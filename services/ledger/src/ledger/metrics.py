@@ -24,7 +24,7 @@ HISTORIES_READ: Final = Counter(
 )
 PROMISES: Final = Counter(
     "ledger_promises",
-    "Promises to pay by the state they entered: open, kept, partly_kept, broken, replaced.",
+    "Promises to pay by the state they entered: open, kept, partly_kept, broken, replaced, voided.",
     ["state"],
 )
 CASE_ROWS: Final = Counter("ledger_case_rows", "Rows added to the case timeline.")

@@ -63,6 +63,10 @@ class LedgerStore(Protocol):
         """The loans' checkpoints; new loans begin with the allocation `order`."""
         ...
 
+    async def accounts_of(self, tx: AsyncConnection, borrower_ids: Iterable[str]) -> dict[LoanKey, LoanAccount]:
+        """The checkpoints of every loan of the borrowers."""
+        ...
+
     async def seen_payments(self, tx: AsyncConnection, payments: Iterable[PaymentKey]) -> set[PaymentKey]:
         """Which of `payments` were received or reversed before."""
         ...
@@ -99,10 +103,6 @@ class LedgerStore(Protocol):
         self, tx: AsyncConnection, attempts: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], AmountDue]:
         """What the attempts (borrower, attempt) asked for, where they are known."""
-        ...
-
-    async def amount_due(self, tx: AsyncConnection, borrower_id: str) -> AmountDue | None:
-        """What the book says is overdue, else due next, in the currency with the larger sum; None for nothing."""
         ...
 
     async def add_promise_requests(self, tx: AsyncConnection, replies: Sequence[ReplyReceivedV1]) -> None:

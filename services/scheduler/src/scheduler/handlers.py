@@ -31,6 +31,7 @@ FACT_TYPES: Final[tuple[type[Message], ...]] = (
     contracts.PromiseKeptV1,
     contracts.PromisePartlyKeptV1,
     contracts.PromiseBrokenV1,
+    contracts.PromiseVoidedV1,
     contracts.ReplyReceivedV1,
 )
 """What a profile is made of."""

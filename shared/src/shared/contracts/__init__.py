@@ -22,6 +22,7 @@ from shared.contracts.ledger_entries import (
     PromiseOpenedV1,
     PromisePartlyKeptV1,
     PromiseState,
+    PromiseVoidedV1,
 )
 from shared.contracts.loan_events import (
     BorrowerUpdatedV1,
@@ -88,6 +89,7 @@ __all__ = [
     "PromiseOpenedV1",
     "PromisePartlyKeptV1",
     "PromiseState",
+    "PromiseVoidedV1",
     "Purpose",
     "ReferralRecordedV1",
     "ReplyIntent",

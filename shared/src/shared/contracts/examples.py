@@ -37,6 +37,7 @@ from shared.contracts import (
     PromiseKeptV1,
     PromiseOpenedV1,
     PromisePartlyKeptV1,
+    PromiseVoidedV1,
     ReferralRecordedV1,
     ReplyReceivedV1,
     RestrictionChangedV1,
@@ -278,6 +279,7 @@ def _ledger_entries() -> tuple[Message, ...]:
         PromiseKeptV1(**_PROMISE, paid_minor=53_500),
         PromisePartlyKeptV1(**_PROMISE, paid_minor=20_000),
         PromiseBrokenV1(**_PROMISE, paid_minor=0),
+        PromiseVoidedV1(**_PROMISE | {"promised_minor": 0}, paid_minor=0),
     )
 
 

@@ -87,3 +87,7 @@ class PromisePartlyKeptV1(PromiseState, frozen=True, kw_only=True):
 
 class PromiseBrokenV1(PromiseState, frozen=True, kw_only=True):
     """Nothing arrived by the end of the grace days."""
+
+
+class PromiseVoidedV1(PromiseState, frozen=True, kw_only=True):
+    """What was booked late says that nothing was due when the borrower promised: there is nothing to keep."""

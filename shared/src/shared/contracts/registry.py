@@ -79,6 +79,7 @@ CONTRACTS: Final[tuple[Contract, ...]] = (
     _contract(ledger_entries.PromiseKeptV1, LEDGER_ENTRIES, "ledger", "scheduler"),
     _contract(ledger_entries.PromisePartlyKeptV1, LEDGER_ENTRIES, "ledger", "scheduler"),
     _contract(ledger_entries.PromiseBrokenV1, LEDGER_ENTRIES, "ledger", "scheduler"),
+    _contract(ledger_entries.PromiseVoidedV1, LEDGER_ENTRIES, "ledger", "scheduler"),
     _contract(operator_actions.StopOrderedV1, OPERATOR_ACTIONS, "operator", _GATE, "notifier", "ledger"),
     _contract(operator_actions.StopLiftedV1, OPERATOR_ACTIONS, "operator", _GATE, "notifier", "ledger"),
     _contract(operator_actions.HeldReviewedV1, OPERATOR_ACTIONS, "operator", "scheduler", _GATE, "ledger"),

@@ -23,6 +23,7 @@ _EVENTS: Final = {
     "promise-kept": "promise",
     "promise-partly-kept": "promise",
     "promise-broken": "promise",
+    "promise-voided": "promise",
     "referral-recorded": "referral",
 }
 _WORTH: Final = {

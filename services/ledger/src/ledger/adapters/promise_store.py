@@ -27,7 +27,8 @@ class PromiseStore:
         found: dict[str, list[Promise]] = defaultdict(list)
         for row in await select_matching(tx, tables.promise, keys, columns=_PROMISE_COLUMNS):
             values = {column: getattr(row, column) for column in _PROMISE_COLUMNS}
-            found[row.borrower_id].append(Promise(**{**values, "loans": tuple(row.loans)}))
+            loans = {"loans": tuple(row.loans), "said_loans": tuple(row.said_loans)}
+            found[row.borrower_id].append(Promise(**{**values, **loans}))
         return dict(found)
 
     async def paid_amounts(self, tx: AsyncConnection, borrower_ids: Iterable[str]) -> dict[str, list[PaidAmount]]:
@@ -47,7 +48,8 @@ class PromiseStore:
 
     async def keep_promises(self, tx: AsyncConnection, promises: Sequence[Promise]) -> None:
         keys = ("borrower_id", "promise_id")
-        upsert = Upsert(keys=keys, update=("state", "paid_minor", "settled_at", "said_at", "changes"))
+        price = ("currency", "loans", "promised_minor")
+        upsert = Upsert(keys=keys, update=(*price, "state", "paid_minor", "settled_at", "said_at", "changes"))
         # Those that end come first: there is never more than one open promise of a borrower and currency.
         for still_open in (False, True):
             values = [
@@ -75,20 +77,6 @@ class PromiseStore:
                 currency=detail["currency"], amount_minor=detail["due_minor"], loans=tuple(detail["loans"])
             )
         return due
-
-    async def amount_due(self, tx: AsyncConnection, borrower_id: str) -> AmountDue | None:
-        result = await tx.exec_driver_sql(
-            "SELECT currency, array_agg(loan_id ORDER BY loan_id) AS loans, "
-            "sum(overdue_fees_minor + overdue_interest_minor + overdue_principal_minor)::bigint AS overdue, "
-            "sum(next_due_fees_minor + next_due_interest_minor + next_due_principal_minor)::bigint AS next_due "
-            "FROM loan WHERE borrower_id = $1 AND currency IS NOT NULL AND NOT closed "
-            "GROUP BY currency ORDER BY overdue DESC, next_due DESC, currency LIMIT 1",
-            (borrower_id,),
-        )
-        row = result.first()
-        if row is None or not (row.overdue or row.next_due):
-            return None
-        return AmountDue(currency=row.currency, amount_minor=row.overdue or row.next_due, loans=tuple(row.loans))
 
     async def add_promise_requests(self, tx: AsyncConnection, replies: Sequence[ReplyReceivedV1]) -> None:
         values = [

@@ -87,6 +87,11 @@ class SqlLedgerStore(PromiseStore):
             )
         return known
 
+    async def accounts_of(self, tx: AsyncConnection, borrower_ids: Iterable[str]) -> dict[LoanKey, LoanAccount]:
+        keys = [{"borrower_id": borrower_id} for borrower_id in sorted(set(borrower_ids))]
+        found = await select_matching(tx, tables.loan, keys, columns=_LOAN_COLUMNS)
+        return {(row.borrower_id, row.loan_id): _account(row) for row in found}
+
     async def seen_payments(self, tx: AsyncConnection, payments: Iterable[PaymentKey]) -> set[PaymentKey]:
         columns = ("borrower_id", "loan_id", "payment_id")
         keys = [dict(zip(columns, payment, strict=True)) for payment in payments]

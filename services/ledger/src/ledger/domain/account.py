@@ -83,6 +83,14 @@ class LoanAccount:
         """Whether something that was booked already comes after `event`."""
         return self.last_key is not None and event.key < self.last_key
 
+    def book_before(self, instant: datetime) -> LoanBook:
+        """The book after every event before `instant`; the history is needed where something comes later."""
+        if self.last_key is None or self.last_key[0] < instant:
+            return self.book
+        assert self.history is not None, "needs the history"
+        place = bisect.bisect_left(self.history.events, instant, key=lambda event: event.at)
+        return self.history.steps[place - 1].book if place else LoanBook(order=self.book.order)
+
     def with_history(self, events: Iterable[BookEvent], transactions: Iterable[Transaction]) -> LoanAccount:
         """This account with its whole history folded; `transactions` are all that were ever written for it."""
         ordered = tuple(sorted(events, key=lambda event: event.key))

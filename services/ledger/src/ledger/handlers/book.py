@@ -47,8 +47,8 @@ async def post_loan_events(tx: AsyncConnection, batch: Sequence[BookRecord], *, 
     await desk.note(tx, [*rows, *map(entry_row, messages)])
     _count(posted, len(looking_back))
     money = {r.borrower_id: r for r in batch if isinstance(r.message, (PaymentReceivedV1, PaymentReversedV1))}
-    settled = await settle_promises(tx, money, desk=desk)
-    return [*messages, *await announce(tx, settled, money, desk=desk)]
+    settled = await settle_promises(tx, money, booked=batch, desk=desk)
+    return [*messages, *await announce(tx, settled, {r.borrower_id: r for r in batch} | money, desk=desk)]
 
 
 def _post_in_order(

@@ -18,6 +18,7 @@ from shared.contracts.ledger_entries import (
     PromiseOpenedV1,
     PromisePartlyKeptV1,
     PromiseState,
+    PromiseVoidedV1,
 )
 from shared.contracts.loan_events import (
     BorrowerUpdatedV1,
@@ -38,6 +39,7 @@ _PROMISE_RANK: Final[Mapping[type[PromiseState], tuple[str, str]]] = {
     PromiseOpenedV1: ("0", "opened"),
     PromiseBrokenV1: ("1", "broken"),
     PromisePartlyKeptV1: ("2", "partly_kept"),
+    PromiseVoidedV1: ("4", "voided"),
     PromiseKeptV1: ("3", "kept"),
 }
 """At the same instant an end wins over the opening, and the better end over the worse."""

@@ -128,7 +128,7 @@ def paused_until(
     profile: Profile, group: Group, pauses: Mapping[ReplyIntent, ReplyPause], now: datetime
 ) -> datetime | None:
     """Until when promises and replies pause the group; `FOREVER` until somebody lifts it; None when nothing does."""
-    promises = (c for c in _of_kind(profile, "promise") if c.covers(group.loan_ids))
+    promises = (c for c in _of_kind(profile, "promise") if c.covers(group.loan_ids) and c.detail != "voided")
     last = max(promises, key=lambda c: c.order, default=None)  # a newer promise takes the place of the one before
     ends = [last.ends_at or FOREVER] if last is not None and last.active else []
     for reply, pause in replies_that_pause(profile, group, pauses):
