@@ -12,7 +12,8 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from decorum_local import LocalPlatform
-from notifier.testing.database import empty
+from notifier.adapters import tables
+from shared.postgres import platform_tables
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import migrate
 
@@ -36,3 +37,10 @@ async def engine(notifier_url: str) -> AsyncIterator[AsyncEngine]:
     await empty(made)
     yield made
     await made.dispose()
+
+
+async def empty(engine: AsyncEngine) -> None:
+    """Take every row out of every table."""
+    names = [*tables.metadata.tables, *platform_tables.metadata.tables]
+    async with engine.begin() as tx:
+        await tx.exec_driver_sql(f"TRUNCATE {', '.join(names)}")
