@@ -18,7 +18,8 @@ from scheduler.adapters import tables
 from scheduler.adapters.store import PostgresDossiers
 from scheduler.domain.attempts import after_report
 from scheduler.domain.planning import Dossier
-from scheduler.handlers import CONTACT_TYPES, keep_plans, record_contacts
+from scheduler.handlers.contacts import CONTACT_TYPES, record_contacts
+from scheduler.handlers.plans import keep_plans
 from scheduler.loops import Releaser
 from shared.clock import VirtualClock
 from shared.contracts import AttemptSubmittedV1, BorrowerUpdatedV1, Message

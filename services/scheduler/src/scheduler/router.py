@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.domain.planning import Playbook
-from scheduler.handlers import CONTACT_TYPES, FACT_TYPES, REPORT_TYPES, keep_plans, record_contacts
+from scheduler.handlers.contacts import CONTACT_TYPES, record_contacts
+from scheduler.handlers.plans import FACT_TYPES, REPORT_TYPES, keep_plans
 from scheduler.ports import DossierStore
 from shared.kafka.records import Outgoing, Received
 from shared.service import Service
