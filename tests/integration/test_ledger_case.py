@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ledger.adapters import exports
 from ledger.adapters.case_file import read_case
-from ledger.case_drawing import draw_case
+from ledger.commands.case_drawing import draw_case
 from shared import contracts
 from shared.postgres.migrations import downgrade, migrate
 from tests.integration import ledger_bench

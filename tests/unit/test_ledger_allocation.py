@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ledger.case_drawing import money
+from ledger.commands.case_drawing import money
 from ledger.domain.amounts import AllocationOrder, covering, take
 from ledger.domain.book import LoanBook, apply
 from ledger.domain.entries import Entry
