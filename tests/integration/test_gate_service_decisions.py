@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_gate.evidence import replay
+from compliance_gate.adapters.evidence import replay
 from decorum_local import LocalPlatform
 from shared.contracts import (
     ConsentChangedV1,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance_gate.ports.values import EMPTY_FACTS
+from compliance_gate.domain.kept_facts import EMPTY_FACTS
 from decorum_local import LocalPlatform
 from shared.contracts import (
     ConsentChangedV1,

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from compliance_gate.adapters.calendars import OfficialCalendars
+from compliance_gate.adapters.evidence import EvidenceMismatch, EvidenceRecord, evidence_of, replay
 from compliance_gate.domain import (
     Allowed,
     Approval,
@@ -28,9 +29,8 @@ from compliance_gate.domain import (
     UnpostedPayment,
     decide,
 )
-from compliance_gate.evidence import EvidenceMismatch, EvidenceRecord, evidence_of, replay
+from compliance_gate.domain.sentences import sentence
 from compliance_gate.policy.book import PolicyBook, load_packs
-from compliance_gate.sentences import sentence
 
 PACKS = load_packs()
 BOOK = PolicyBook(PACKS, OfficialCalendars(), overlay="courteous")

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from compliance_gate import router
 from compliance_gate.adapters.calendars import OfficialCalendars
+from compliance_gate.adapters.evidence import evidence_of
 from compliance_gate.adapters.numbers import KeyedNumbers
 from compliance_gate.adapters.store import PostgresGateStore, PostgresSweepStore
-from compliance_gate.evidence import evidence_of
 from compliance_gate.handlers.decisions import Desk
 from compliance_gate.handlers.gate import GateHandler
 from compliance_gate.loops import PermitWatch, StopSweep
