@@ -20,7 +20,7 @@ from scheduler.domain.attempts import after_report
 from scheduler.domain.planning import Dossier
 from scheduler.handlers.contacts import CONTACT_TYPES, record_contacts
 from scheduler.handlers.plans import keep_plans
-from scheduler.loops import Releaser
+from scheduler.loops import ReleaseLoop
 from shared.clock import VirtualClock
 from shared.contracts import AttemptSubmittedV1, BorrowerUpdatedV1, Message
 from shared.contracts.registry import BY_MESSAGE_TYPE
@@ -52,7 +52,7 @@ class Replica:
     """One scheduler process without its Kafka side: its own pool, its own release loop."""
 
     engine: AsyncEngine
-    releaser: Releaser
+    releaser: ReleaseLoop
     clock: VirtualClock
 
     async def learns(self, *messages: Message, ce_time: datetime | None = None) -> None:
@@ -107,7 +107,7 @@ async def start(database_url: str) -> AsyncIterator[Callable[[], Awaitable[Repli
         engines.append(engine)
         clock = VirtualClock(at(10, 20))
         publisher = Publisher(bootstrap_servers="127.0.0.1:1", client_id="unused")
-        releaser = Releaser(
+        releaser = ReleaseLoop(
             engine=engine,
             outbox=Outbox(source="decorum/scheduler", engine=engine, publisher=publisher),
             store=PostgresDossiers(),
