@@ -1,4 +1,4 @@
-"""Import-linter contracts that name what may be imported, and where modules may stand: what they don't name is refused."""
+"""Import-linter contracts that name what may be imported and where modules may stand; anything else is refused."""
 
 import sys
 from typing import Any, ClassVar
@@ -49,7 +49,7 @@ class AllowedImports(Contract):
 
 
 class Rooms(Contract):
-    """Each of `packages` has modules or folders named in `rooms`, the `required` ones among them; `more` names others."""
+    """Each of `packages` has only modules and folders of `rooms`, and all that are `required`; `more` names others."""
 
     type_name = "rooms"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 
@@ -26,21 +24,17 @@ from shared.contracts import (
 )
 from shared.contracts.types import Message
 from shared.postgres.engine import create_engine
-from shared.postgres.migrations import migrate
+from tests.databases import migrated_database
 from tests.gate_service_world import NOW, World, borrower
 
-_databases = count(1)
 _names = count(1)
 
 
 @pytest.fixture(scope="module")
 def gate_url(platform: LocalPlatform) -> Iterator[str]:
     """A database with the gate's schema, dropped after the module."""
-    name = f"gate_{os.getpid()}_{next(_databases)}"
-    url = platform.database_url(name)
-    asyncio.run(migrate("compliance_gate", url))
-    yield url
-    platform.drop_databases([name])
+    with migrated_database(platform, "compliance_gate") as url:
+        yield url
 
 
 @pytest_asyncio.fixture
