@@ -14,9 +14,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_gate.adapters.calendars import OfficialCalendars
+from compliance_gate.adapters.evidence import evidence_of
 from compliance_gate.adapters.numbers import KeyedNumbers
 from compliance_gate.adapters.store import PostgresGateStore
-from compliance_gate.evidence import evidence_of
 from compliance_gate.handlers.decisions import Desk
 from compliance_gate.handlers.gate import GateHandler
 from compliance_gate.policy.book import PolicyBook, load_packs

@@ -1,4 +1,4 @@
-"""An import-linter contract that names what may be imported, so that whatever it does not name is refused."""
+"""Import-linter contracts that name what may be imported and where modules may stand; anything else is refused."""
 
 import sys
 from typing import Any, ClassVar
@@ -46,6 +46,31 @@ class AllowedImports(Contract):
         if top == "shared":
             return _is_within(imported, self.allowed_shared)
         return not self.only_standard_library or top in sys.stdlib_module_names
+
+
+class Rooms(Contract):
+    """Each of `packages` has only modules and folders of `rooms`, and all that are `required`; `more` names others."""
+
+    type_name = "rooms"
+
+    packages: ClassVar[Any] = fields.ListField(subfield=fields.StringField())
+    rooms: ClassVar[Any] = fields.ListField(subfield=fields.StringField())
+    required: ClassVar[Any] = fields.ListField(subfield=fields.StringField())
+    more: ClassVar[Any] = fields.ListField(subfield=fields.StringField())
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
+        """Look at what stands directly in each package."""
+        there = {room for package in self.packages for room in graph.find_children(package)}
+        known = {f"{package}.{name}" for package in self.packages for name in self.rooms} | set(self.more)
+        required = {f"{package}.{name}" for package in self.packages for name in self.required}
+        refused = [f"{room} is no room of a service" for room in sorted(there - known)]
+        refused += [f"{room} is missing" for room in sorted(required - there)]
+        return ContractCheck(kept=not refused, metadata={"refused": refused})
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        """Print one line for each module that stands elsewhere, or nowhere."""
+        for line in check.metadata["refused"]:
+            output.print_error(line)
 
 
 def _is_within(module: str, ancestors: list[str]) -> bool:

@@ -20,8 +20,8 @@ from notifier.adapters.http_providers import (
     ProviderSettings,
 )
 from notifier.ports import Answer, Provider, Script, SendRequest
-from notifier.testing.carrier import HttpCarrier
-from notifier.testing.fakes import FakeProvider
+from tests.notifier_world.carrier import HttpCarrier
+from tests.notifier_world.fakes import FakeProvider
 
 KINDS: dict[str, type[HttpProvider]] = {"sms": HttpSmsProvider, "voice": HttpVoiceProvider}
 

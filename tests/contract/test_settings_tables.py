@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compliance_gate.settings import GateSettings
-from ledger.settings import Settings as LedgerSettings
+from ledger.settings import LedgerSettings
 from notifier.settings import NotifierSettings
 from scheduler.settings import SchedulerSettings
 from shared.service import PlatformSettings

@@ -26,7 +26,7 @@ from ledger.handlers.desk import Desk
 from ledger.handlers.promises import open_promises
 from ledger.loops import PromiseLoop
 from ledger.router import BOOKED, NOTED
-from ledger.settings import Settings
+from ledger.settings import LedgerSettings
 from shared import contracts
 from shared.clock import VirtualClock
 from shared.contracts import Amounts, Message
@@ -122,7 +122,7 @@ def ledger_database(platform: LocalPlatform, migrated: str) -> Iterator[Callable
 @pytest_asyncio.fixture
 async def bench(ledger_database: Callable[[], str]) -> AsyncIterator[Bench]:
     engine = create_engine(ledger_database(), application_name="test-ledger")
-    own, clock = Settings(), VirtualClock(NOW)
+    own, clock = LedgerSettings(), VirtualClock(NOW)
     yield Bench(
         engine=engine,
         clock=clock,

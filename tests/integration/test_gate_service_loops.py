@@ -1,9 +1,7 @@
 """What the gate does at its own pace, its migrations, and what a person answers to held attempts."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from itertools import count
 
 import pytest
 import sqlalchemy as sa
@@ -30,18 +28,14 @@ from shared.kafka.records import unpack
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import downgrade, migrate
 from shared.postgres.outbox import Outbox
+from tests.databases import migrated_database
 from tests.gate_service_world import NOW, World, attempt, message_of, received
-
-_databases = count(1)
 
 
 @pytest.fixture
 def database(platform: LocalPlatform) -> Iterator[str]:
-    name = f"gate_loops_{next(_databases)}"
-    url = platform.database_url(name)
-    asyncio.run(migrate("compliance_gate", url))
-    yield url
-    platform.drop_databases([name])
+    with migrated_database(platform, "compliance_gate") as url:
+        yield url
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ledger.adapters import exports
 from ledger.adapters.case_file import read_case
-from ledger.case_drawing import draw_case
+from ledger.commands.case_drawing import draw_case
 from shared import contracts
 from shared.postgres.migrations import downgrade, migrate
 from tests.integration import ledger_bench
@@ -128,7 +128,7 @@ async def test_what_is_over_age_is_on_the_case_with_a_flag_whatever_it_is(bench:
 
 
 def _flagged(flag: str) -> float:
-    return REGISTRY.get_sample_value("ledger_flagged_events_total", {"flag": flag}) or 0.0
+    return REGISTRY.get_sample_value("decorum_ledger_flagged_events_total", {"flag": flag}) or 0.0
 
 
 async def test_a_stop_of_everybody_makes_nobody_known(bench: Bench) -> None:

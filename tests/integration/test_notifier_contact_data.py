@@ -11,15 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifier.adapters.contact_store import erase
 from notifier.ports import SealBroken
-from notifier.testing.database import empty
-from notifier.testing.fakes import FakeProvider
-from notifier.testing.messages import START, allowed, borrower, received
-from notifier.testing.rig import Rig
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import downgrade, migrate
-from tests.integration import notifier_world
+from tests.notifier_world import database
+from tests.notifier_world.database import empty
+from tests.notifier_world.fakes import FakeProvider
+from tests.notifier_world.messages import START, allowed, borrower, received
+from tests.notifier_world.rig import Rig
 
-notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
+notifier_url, engine = database.notifier_url, database.engine
 
 
 async def test_profiles_in_any_order_leave_the_latest(engine: AsyncEngine) -> None:

@@ -14,10 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from notifier.domain.signatures import signature
 from notifier.handlers.webhooks import WebhookGuard, inbound_webhook, receipts_webhook
 from notifier.ports import Claim
-from notifier.testing.database import empty
-from notifier.testing.fakes import FakeProvider
-from notifier.testing.messages import START, allowed, borrower, received
-from notifier.testing.rig import Rig
 from shared.contracts import (
     Channel,
     ContactMadeV1,
@@ -27,9 +23,13 @@ from shared.contracts import (
     ReplyReceivedV1,
 )
 from shared.http import Request, Response
-from tests.integration import notifier_world
+from tests.notifier_world import database
+from tests.notifier_world.database import empty
+from tests.notifier_world.fakes import FakeProvider
+from tests.notifier_world.messages import KEY_MEANINGS, START, allowed, borrower, received
+from tests.notifier_world.rig import Rig
 
-notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
+notifier_url, engine = database.notifier_url, database.engine
 
 SECRET = b"a secret of the carrier"
 NUMBER = "+8613800138000"
@@ -310,19 +310,7 @@ async def test_a_promise_that_could_be_anybody_s_is_nobody_s(engine: AsyncEngine
     }
 
 
-@pytest.mark.parametrize(
-    ("digit", "intent"),
-    [
-        ("1", "promise"),
-        ("2", "paid_already"),
-        ("3", "dispute"),
-        ("9", "stop"),
-        ("0", "call_back"),
-        ("5", "right_person"),
-        ("7", "wrong_person"),
-        ("4", "other"),
-    ],
-)
+@pytest.mark.parametrize(("digit", "intent"), KEY_MEANINGS)
 async def test_keys_mean_what_the_call_said(engine: AsyncEngine, digit: str, intent: str) -> None:
     hooks = await sent(engine, allowed(channel="voice", template="call-overdue"))
     body = {"inbound_id": "K1", "from": NUMBER, "digit": digit, "at": START.isoformat(), "in_reply_to": "M-A1"}

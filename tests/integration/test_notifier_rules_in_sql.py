@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from notifier.adapters.permit_store import PostgresPermits
 from notifier.domain.permits import Permit, Revocation, Stop, Surroundings, block_of
 from notifier.ports import Claim
-from notifier.testing.fakes import FakeProvider
-from notifier.testing.messages import START, attempt, borrower
-from notifier.testing.rig import Rig
 from shared.contracts import Channel, ContactPoint
-from tests.integration import notifier_world
+from tests.notifier_world import database
+from tests.notifier_world.fakes import FakeProvider
+from tests.notifier_world.messages import START, attempt, borrower
+from tests.notifier_world.rig import Rig
 
-notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
+notifier_url, engine = database.notifier_url, database.engine
 
 PROVIDERS: dict[Channel, str] = {"sms": "one", "voice": "two"}
 SITUATIONS = 30

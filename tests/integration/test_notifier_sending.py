@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
 from notifier.loops import Pace
 from notifier.ports import Claim
-from notifier.testing.carrier import HttpCarrier
-from notifier.testing.messages import START, allowed, attempt, borrower, lifted, received, revoked, stopped
-from notifier.testing.rig import Rig
 from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactPoint, ContactUnknownV1
-from tests.integration import notifier_world
+from tests.notifier_world import database
+from tests.notifier_world.carrier import HttpCarrier
+from tests.notifier_world.messages import START, allowed, attempt, borrower, lifted, received, revoked, stopped
+from tests.notifier_world.rig import Rig
 
-notifier_url, engine = notifier_world.notifier_url, notifier_world.engine
+notifier_url, engine = database.notifier_url, database.engine
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from decorum_local import LocalPlatform, ServiceProcess
 from notifier.domain.signatures import signature
-from notifier.testing.carrier import HttpCarrier
-from notifier.testing.messages import allowed, borrower
 from shared.contracts.registry import BY_CE_TYPE, OUTCOMES, REPLIES
 from shared.kafka.records import Outgoing, encode
 from shared.postgres.migrations import migrate
+from tests.notifier_world.carrier import HttpCarrier
+from tests.notifier_world.messages import allowed, borrower
 
 PERMITS = 400
 PATIENCE_SECONDS = 90

@@ -18,8 +18,9 @@ from scheduler.adapters import tables
 from scheduler.adapters.store import PostgresDossiers
 from scheduler.domain.attempts import after_report
 from scheduler.domain.planning import Dossier
-from scheduler.handlers import CONTACT_TYPES, keep_plans, record_contacts
-from scheduler.loops import Releaser
+from scheduler.handlers.contacts import CONTACT_TYPES, record_contacts
+from scheduler.handlers.plans import keep_plans
+from scheduler.loops import ReleaseLoop
 from shared.clock import VirtualClock
 from shared.contracts import AttemptSubmittedV1, BorrowerUpdatedV1, Message
 from shared.contracts.registry import BY_MESSAGE_TYPE
@@ -51,7 +52,7 @@ class Replica:
     """One scheduler process without its Kafka side: its own pool, its own release loop."""
 
     engine: AsyncEngine
-    releaser: Releaser
+    releases: ReleaseLoop
     clock: VirtualClock
 
     async def learns(self, *messages: Message, ce_time: datetime | None = None) -> None:
@@ -62,7 +63,7 @@ class Replica:
         async with self.engine.begin() as tx:
             if others:
                 await keep_plans(
-                    tx, others, store=PostgresDossiers(), playbook=self.releaser.playbook, clock=self.clock
+                    tx, others, store=PostgresDossiers(), playbook=self.releases.playbook, clock=self.clock
                 )
             if contacts:
                 await record_contacts(tx, contacts, store=PostgresDossiers())
@@ -106,7 +107,7 @@ async def start(database_url: str) -> AsyncIterator[Callable[[], Awaitable[Repli
         engines.append(engine)
         clock = VirtualClock(at(10, 20))
         publisher = Publisher(bootstrap_servers="127.0.0.1:1", client_id="unused")
-        releaser = Releaser(
+        releases = ReleaseLoop(
             engine=engine,
             outbox=Outbox(source="decorum/scheduler", engine=engine, publisher=publisher),
             store=PostgresDossiers(),
@@ -115,7 +116,7 @@ async def start(database_url: str) -> AsyncIterator[Callable[[], Awaitable[Repli
             borrowers_max=7,
             on_released=lambda: None,
         )
-        return Replica(engine=engine, releaser=releaser, clock=clock)
+        return Replica(engine=engine, releases=releases, clock=clock)
 
     yield one
     for engine in engines:
@@ -126,13 +127,13 @@ async def test_a_confirmation_of_an_opt_out_is_kept_and_handed_over_once_whateve
     start: Callable[[], Awaitable[Replica]],
 ) -> None:
     replica = await start()
-    replica.releaser = replace(replica.releaser, playbook=replace(PLAYBOOK, confirms_opt_outs=True))
+    replica.releases = replace(replica.releases, playbook=replace(PLAYBOOK, confirms_opt_outs=True))
     await replica.learns(borrower(), balance())
     said = {"contact_point_id": "cp-1", "attempt_id": "a-1", "loans": ("l-1",)}
     for minute in (0, 5):
         replica.clock.move_to(at(11, 9, minute))
         await replica.learns(reply("stop", received_at=replica.clock.now(), reply_id=f"reply-{minute}", **said))
-        await replica.releaser.run_once()
+        await replica.releases.run_once()
         sent = [s for s in await replica.outgoing() if s.purpose == "opt_out_confirmation"]
         assert [(s.submission_number, s.contact_point_id) for s in sent] == [(1, "cp-1")]
     await replica.learns(made(sent[0], on=at(11, 9, 6)))
@@ -172,7 +173,7 @@ async def test_what_is_stored_comes_back_as_it_was(start: Callable[[], Awaitable
     async with replica.engine.begin() as tx:
         first = (await store.lock(tx, ["b-1"], now=at(11)))["b-1"]
     replica.clock.move_to(at(11, 9))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     (submission,) = await replica.outgoing()
     await replica.learns(held(submission, on=at(11, 9)), reviewed(submission, on=at(11, 10), approved=True))
     async with replica.engine.begin() as tx:
@@ -192,19 +193,19 @@ async def test_a_release_writes_submission_and_message_and_reads_the_newest_amou
     replica = await start()
     await replica.learns(borrower(), balance())
     await replica.learns(balance(2, overdue_minor=70_000))
-    assert await replica.releaser.run_once() == 0
+    assert await replica.releases.run_once() == 0
     replica.clock.move_to(at(11, 9))
-    assert await replica.releaser.run_once() == 1
-    assert await replica.releaser.run_once() == 0
+    assert await replica.releases.run_once() == 1
+    assert await replica.releases.run_once() == 0
     (submission,) = await replica.outgoing()
     assert (submission.due_minor, submission.loans[0].balance_version) == (70_000, 2)
     assert [(str(r.attempt_id), r.submission_number) for r in await replica.rows(tables.submission)] == [
         (submission.attempt_id, 1)
     ]
     await replica.learns(deferred(submission, on=at(11, 9), until=at(12, 1)))
-    assert await replica.releaser.next_due_at() == at(12, 1)
+    assert await replica.releases.next_due_at() == at(12, 1)
     replica.clock.move_to(at(12, 1))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     assert [s.submission_number for s in await replica.outgoing()] == [1, 2]
     await replica.learns(made(submission, on=at(12, 1)))
     assert [a.state for a in await replica.rows(tables.attempt) if a.submissions] == ["made"]
@@ -219,7 +220,7 @@ async def test_replicas_at_once_release_every_attempt_exactly_once(start: Callab
 
     async def until_rest(replica: Replica) -> int:
         released = 0
-        while (count := await replica.releaser.run_once()) or released < 0:
+        while (count := await replica.releases.run_once()) or released < 0:
             released += count
         return released
 
@@ -241,7 +242,7 @@ async def test_handlers_and_releases_at_once_neither_deadlock_nor_lose_a_payment
 
     async def release() -> None:
         for _ in range(20):
-            await other.releaser.run_once()
+            await other.releases.run_once()
 
     async def pay() -> None:
         for start_at in range(0, 60, 20):
@@ -261,7 +262,7 @@ async def test_the_database_refuses_a_second_hand_over_under_the_same_number(
     replica = await start()
     await replica.learns(borrower(), balance())
     replica.clock.move_to(at(11, 9))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     (submission,) = await replica.outgoing()
 
     async def again(tx: AsyncConnection) -> None:
@@ -278,11 +279,11 @@ async def test_the_lifetime_of_an_attempt_ends_also_when_nobody_looked_in_time(
     replica = await start()
     await replica.learns(borrower(), balance())
     replica.clock.move_to(at(11, 9))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     (submission,) = await replica.outgoing()
     await replica.learns(deferred(submission, on=at(11, 9), until=at(12, 1)))
     replica.clock.move_to(submission.expires_at + timedelta(hours=1))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     ended = [a for a in await replica.rows(tables.attempt) if str(a.attempt_id) == submission.attempt_id]
     assert [(a.state, a.end_reason) for a in ended] == [("ended", "expired")]
 
@@ -293,7 +294,7 @@ async def test_a_step_that_is_planned_and_due_in_the_same_release_is_stored_with
     replica = await start()
     await replica.learns(borrower(), balance())
     replica.clock.move_to(at(14, 9))  # the first step's time is over, the second one is due
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     (submission,) = await replica.outgoing()
     rows = [a for a in await replica.rows(tables.attempt) if a.state == "submitted"]
     assert [(str(a.attempt_id), a.step_key, a.submissions) for a in rows] == [(submission.attempt_id, "day-004-sms", 1)]
@@ -306,7 +307,7 @@ async def test_a_contact_that_was_made_is_made_whatever_is_reported_before_or_af
     replica = await start()
     await replica.learns(borrower(), balance())
     replica.clock.move_to(at(11, 9))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     (submission,) = await replica.outgoing()
     messages = {
         "not_made": not_made(submission, on=at(11, 9), reason="revoked"),
@@ -320,7 +321,7 @@ async def test_a_contact_that_was_made_is_made_whatever_is_reported_before_or_af
         assert (await _dossier(replica)).attempts[submission.attempt_id] == attempt
     assert attempt.state == "made"
     replica.clock.move_to(at(11, 12))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     assert len(await replica.outgoing()) == 1
 
 
@@ -335,9 +336,9 @@ async def test_a_dossier_that_cannot_be_released_holds_up_nobody_else(start: Cal
     async with replica.engine.begin() as tx:
         await tx.exec_driver_sql("UPDATE borrower SET zones = '{Nowhere/Land}' WHERE borrower_id = 'b-1'")
     replica.clock.move_to(at(11, 9))
-    await replica.releaser.run_once()
+    await replica.releases.run_once()
     assert [s.borrower_id for s in await replica.outgoing()] == ["b-2"]
-    assert await replica.releaser.next_due_at() == at(11, 10)
+    assert await replica.releases.next_due_at() == at(11, 10)
 
 
 def _of(borrower_id: str, message: Message) -> Message:

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Final
 
 from compliance_gate.adapters.calendars import OfficialCalendars
+from compliance_gate.adapters.evidence import evidence_of
 from compliance_gate.domain import Attempt, AttemptAmount, Facts, LoanFacts, PastContact, decide
-from compliance_gate.evidence import evidence_of
 from compliance_gate.policy.book import PolicyBook, load_packs
 
 HISTORY_ROWS: Final = 20

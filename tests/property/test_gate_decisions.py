@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compliance_gate.adapters.evidence import evidence_of, replay
 from compliance_gate.domain import Allowed, Attempt, Deferred, Denied, Facts, HeldForReview, Policy, decide
 from compliance_gate.domain.opinions import opinion_at
-from compliance_gate.evidence import evidence_of, replay
 from tests.property.gate_situations import MINUTE, PLAIN_BOOK, TENANT_BOOK, opt_outs, restrictions, situations
 
 Situation = tuple[Attempt, Facts, Policy, datetime]

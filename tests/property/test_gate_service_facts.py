@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance_gate.ports.values import EMPTY_FACTS
+from compliance_gate.domain.kept_facts import EMPTY_FACTS
 from decorum_local import LocalPlatform
 from shared.contracts import (
     ConsentChangedV1,
@@ -31,7 +31,7 @@ from shared.contracts import (
 from shared.contracts.types import Amounts, Message
 from shared.kafka.records import Received
 from shared.postgres.engine import create_engine
-from shared.postgres.migrations import migrate
+from tests.databases import migrated_database
 from tests.gate_service_world import NOW, NUMBERS, World, balance, borrower, received
 
 NUMBERS_EACH = 2
@@ -50,13 +50,10 @@ FACTS = st.lists(
 
 @pytest.fixture(scope="module")
 def runner(platform: LocalPlatform) -> Iterator[tuple[asyncio.Runner, World]]:
-    url = platform.database_url("gate_facts")
-    with asyncio.Runner() as runner:
-        runner.run(migrate("compliance_gate", url))
+    with migrated_database(platform, "compliance_gate") as url, asyncio.Runner() as runner:
         engine = create_engine(url, application_name="test", connections_max=2)
         yield runner, World(engine)
         runner.run(engine.dispose())
-    platform.drop_databases(["gate_facts"])
 
 
 def numbers_of(side: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from shared.contracts import (
 )
 from shared.contracts.types import Message
 from shared.postgres.engine import create_engine
-from shared.postgres.migrations import migrate
+from tests.databases import migrated_database
 from tests.gate_service_world import NOW, World, attempt, balance, borrower, late_payment, received
 
 _borrowers = count(1)
@@ -45,13 +45,10 @@ STEPS = (*FORBIDDING, "sms-1", "sms-2", "voice-1")
 
 @pytest.fixture(scope="module")
 def runner(platform: LocalPlatform) -> Iterator[tuple[asyncio.Runner, World]]:
-    url = platform.database_url("gate_permits")
-    with asyncio.Runner() as runner:
-        runner.run(migrate("compliance_gate", url))
+    with migrated_database(platform, "compliance_gate") as url, asyncio.Runner() as runner:
         engine = create_engine(url, application_name="test", connections_max=2)
         yield runner, World(engine)
         runner.run(engine.dispose())
-    platform.drop_databases(["gate_permits"])
 
 
 def message(b: str, step: str) -> Message:

@@ -18,10 +18,10 @@ from notifier.handlers.outgoing import ends_of_permits
 from notifier.handlers.permits import PermitHandlers
 from notifier.handlers.receipts import ReceiptHandlers
 from notifier.loops import Desk, DispatchLoop, LookupLoop, Pace, ResultLoop
-from notifier.testing.fakes import FakePermits, FakeProvider, FakeReceipts, FakeWork, PlainSealer, PlainTexts
-from notifier.testing.messages import START, allowed, lifted, received, revoked, stopped
 from shared.clock import VirtualClock
 from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactProgressedV1, ContactUnknownV1
+from tests.notifier_world.fakes import FakePermits, FakeProvider, FakeReceipts, FakeWork, PlainSealer, PlainTexts
+from tests.notifier_world.messages import START, allowed, lifted, received, revoked, stopped
 
 PACE = Pace(rate_per_second=1e6, requests_max=64, claim_records_max=64, lease_seconds=30, timeout_seconds=10)
 

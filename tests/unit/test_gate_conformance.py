@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.cli import commands
-from compliance_gate.conformance import run_file, run_line
+from compliance_gate.commands.conformance import run_file, run_line
 from compliance_gate.policy.book import PolicyBook, load_packs
 
 CASES = Path(__file__).parents[2] / "services" / "compliance-gate" / "cases"

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.cli import commands
+from compliance_gate.commands.told import explain_situation, from_options
 from compliance_gate.policy.book import load_packs
 from compliance_gate.settings import TenantPolicy
-from compliance_gate.told import explain_situation, from_options
 
 HOLIDAY_CALL = ["explain", "--at", "2026-10-04T10:00+08:00", "--channel", "voice"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ledger.case_drawing import money
+from ledger.commands.case_drawing import money
 from ledger.domain.amounts import AllocationOrder, covering, take
 from ledger.domain.book import LoanBook, apply
 from ledger.domain.entries import Entry
-from ledger.settings import PREFIX, Settings
+from ledger.settings import PREFIX, LedgerSettings
 from shared.contracts import Amounts, LoanOverdueV1, LoanRegisteredV1, PaymentReceivedV1
 from shared.settings import SettingsError, load
 
@@ -93,7 +93,7 @@ def test_an_entry_that_does_not_balance_is_never_built() -> None:
 )
 def test_a_wrong_setting_ends_the_start_with_its_name(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=r"LEDGER_|allocation"):
-        load(Settings, PREFIX, {variable: value})
+        load(LedgerSettings, PREFIX, {variable: value})
 
 
 @pytest.mark.parametrize(

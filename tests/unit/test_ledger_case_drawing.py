@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from ledger.case_drawing import local_instants, summary
+from ledger.commands.case_drawing import local_instants, summary
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 

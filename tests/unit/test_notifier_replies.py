@@ -9,6 +9,7 @@ import pytest
 from notifier.domain.promise_dates import named_dates
 from notifier.domain.replies import AnsweredContact, Reading, read_key, read_text
 from notifier.domain.wording import chinese_number, compact, plain
+from tests.notifier_world.messages import KEY_MEANINGS
 
 TODAY = date(2026, 9, 16)
 """A Wednesday."""
@@ -164,15 +165,7 @@ def test_an_amount_in_dollars_answers_a_debt_in_dollars() -> None:
 
 @pytest.mark.parametrize(
     ("digit", "intent"),
-    [
-        ("2", "paid_already"),
-        ("3", "dispute"),
-        ("9", "stop"),
-        ("0", "call_back"),
-        ("5", "right_person"),
-        ("7", "wrong_person"),
-        ("4", "other"),
-    ],
+    [(digit, intent) for digit, intent in KEY_MEANINGS if intent != "promise"],
 )
 def test_keys_have_one_meaning(digit: str, intent: str) -> None:
     assert read_key(digit, answered=DUE, today=TODAY) == Reading(intent=intent)  # type: ignore[arg-type]

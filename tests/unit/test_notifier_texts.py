@@ -18,9 +18,9 @@ from notifier.adapters.templates import CONFIRMATION, TEMPLATE_NAMES, Lender, Te
 from notifier.domain.call_keys import DETAIL_KEYS, OPENING_KEYS
 from notifier.ports import Speech, TemplateFailed
 from notifier.settings import SHIPPED_TEMPLATES
-from notifier.testing.messages import attempt
 from shared.contracts import Channel, Language
 from shared.money import MINOR_DIGITS
+from tests.notifier_world.messages import attempt
 
 NAMES: dict[Language, str] = {"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}
 LENDER = Lender(names=NAMES, agency_regions=frozenset({"US"}))

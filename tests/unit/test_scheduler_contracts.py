@@ -1,4 +1,5 @@
-from scheduler.handlers import CONTACT_TYPES, FACT_TYPES, REPORT_TYPES
+from scheduler.handlers.contacts import CONTACT_TYPES
+from scheduler.handlers.plans import FACT_TYPES, REPORT_TYPES
 from shared.contracts.registry import CONTRACTS
 
 

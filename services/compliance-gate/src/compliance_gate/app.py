@@ -1,4 +1,4 @@
-"""The gate as it runs: `uvicorn compliance_gate.app:app`."""
+"""The gate put together: `uvicorn compliance_gate.app:app`."""
 
 from __future__ import annotations
 
@@ -6,31 +6,26 @@ from datetime import timedelta
 
 from compliance_gate import router
 from compliance_gate.adapters.calendars import OfficialCalendars
+from compliance_gate.adapters.evidence import evidence_of
 from compliance_gate.adapters.numbers import KeyedNumbers
 from compliance_gate.adapters.store import PostgresGateStore, PostgresSweepStore
-from compliance_gate.evidence import evidence_of
 from compliance_gate.handlers.decisions import Desk
 from compliance_gate.handlers.gate import GateHandler
 from compliance_gate.loops import PermitWatch, StopSweep
-from compliance_gate.policy.book import PolicyBook, load_packs
+from compliance_gate.policy.book import load_packs
 from compliance_gate.policy.tenant import tenant_book
 from compliance_gate.settings import PREFIX, GateSettings
 from shared import settings
 from shared.service import PlatformSettings, Service
 
 
-def policy_book(own: GateSettings) -> PolicyBook:
-    """Every shipped pack under the tenant's overlay; raises InvalidPack with file, line and reason."""
-    return tenant_book(load_packs(), OfficialCalendars(), own)
-
-
 def build(platform: PlatformSettings, own: GateSettings) -> Service:
-    """The service with everything in its place; raises if a pack or a setting is wrong."""
-    book = policy_book(own)
+    """Every adapter, handler and loop of the gate on one service; raises if a pack or a setting is wrong."""
+    policies = tenant_book(load_packs(), OfficialCalendars(), own)
     service = Service(name="compliance-gate", topics=router.TOPICS, settings=platform, last_topics=router.LAST_TOPICS)
     desk = Desk(
         store=PostgresGateStore(),
-        policies=book,
+        policies=policies,
         evidence_of=evidence_of,
         providers=own.providers,
         history_days=own.history_days,
@@ -41,6 +36,11 @@ def build(platform: PlatformSettings, own: GateSettings) -> Service:
     store = PostgresSweepStore(service.engine, service.outbox)
     sweep = StopSweep(store, service.clock, on_published=lambda: service.wake("outbox"))
     watch = PermitWatch(store, service.clock, overdue=timedelta(minutes=own.permit_overdue_minutes))
+    _add_loops(service, gate, sweep, watch)
+    return service
+
+
+def _add_loops(service: Service, gate: GateHandler, sweep: StopSweep, watch: PermitWatch) -> None:
     service.add_loop(StopSweep.name, sweep.run_once, idle_seconds=1.0)
     service.add_loop(PermitWatch.name, watch.run_once, idle_seconds=5.0)
 
@@ -50,7 +50,6 @@ def build(platform: PlatformSettings, own: GateSettings) -> Service:
             service.wake(StopSweep.name)
 
     service.after_batch(sweep_new_stops)
-    return service
 
 
 app = build(PlatformSettings.load(), settings.load(GateSettings, PREFIX)).asgi()

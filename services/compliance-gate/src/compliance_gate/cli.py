@@ -9,15 +9,16 @@ import msgspec
 import typer
 from rich.console import Console
 
-from compliance_gate import held, past_decisions
 from compliance_gate.adapters.calendars import OfficialCalendars
-from compliance_gate.conformance import CaseResult, run_file
-from compliance_gate.explain import draw, to_builtins
+from compliance_gate.commands import held
+from compliance_gate.commands.conformance import CaseResult, run_file
+from compliance_gate.commands.decisions import decisions_command
+from compliance_gate.commands.explain import draw, to_builtins
+from compliance_gate.commands.situations import InvalidCase
+from compliance_gate.commands.told import explain_situation, from_options, read_json
 from compliance_gate.policy.book import PolicyBook, load_packs
 from compliance_gate.policy.yaml_fields import InvalidPack
 from compliance_gate.settings import PREFIX, TenantPolicy
-from compliance_gate.situations import InvalidCase
-from compliance_gate.told import explain_situation, from_options, read_json
 from shared.commands import panels
 from shared.commands.clock import present_instant
 from shared.settings import load
@@ -28,7 +29,7 @@ commands = typer.Typer(
     rich_help_panel=panels.LOOK,
 )
 commands.add_typer(held.commands, name="held")
-commands.command("decisions")(past_decisions.decisions_command)
+commands.command("decisions")(decisions_command)
 _UNREADABLE = 2
 
 

@@ -13,8 +13,7 @@ from compliance_gate import metrics
 from compliance_gate.domain import Stop
 from compliance_gate.handlers.revocations import revocation_message
 from compliance_gate.handlers.sequences import Sequences
-from compliance_gate.ports.protocols import GateStore, PermitWatchStore, StopSweepStore
-from compliance_gate.ports.values import OpenPermit, Tx
+from compliance_gate.ports import GateStore, OpenPermit, PermitWatchStore, StopSweepStore, Tx
 from shared import ids
 from shared.clock import Clock
 from shared.contracts import PermitRevokedV1, RevocationScope

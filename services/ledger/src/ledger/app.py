@@ -8,7 +8,7 @@ from ledger import router
 from ledger.adapters.store import SqlLedgerStore
 from ledger.handlers.desk import Desk
 from ledger.loops import PromiseLoop
-from ledger.settings import PREFIX, Settings
+from ledger.settings import PREFIX, LedgerSettings
 from shared import settings
 from shared.service import PlatformSettings, Service
 
@@ -16,11 +16,11 @@ PROMISES_PACE_SECONDS: Final = 0.25
 """Most batches of contacts give it nothing to do."""
 
 
-def build(platform: PlatformSettings, own: Settings) -> Service:
-    """Every adapter, handler and loop of the ledger on one service."""
+def build(platform: PlatformSettings, own: LedgerSettings) -> Service:
+    """Every adapter, handler and loop of the ledger on one service; raises if a setting is wrong."""
     service = Service(name="ledger", topics=router.TOPICS, settings=platform)
     desk = Desk(store=SqlLedgerStore(), clock=service.clock, order=own.order, terms=own.terms)
-    router.route(service, desk)
+    router.subscribe(service, desk)
     promises = PromiseLoop(
         desk=desk,
         engine=service.engine,
@@ -29,15 +29,19 @@ def build(platform: PlatformSettings, own: Settings) -> Service:
         batch_records_max=own.promise_batch_records_max,
         attempt_wait_seconds_max=own.promise_attempt_wait_seconds_max,
     )
-    service.add_loop(
-        "promises",
-        promises.run_once,
-        next_due_at=promises.next_due_at,
-        full_run=own.promise_batch_records_max,
-        pace_seconds=PROMISES_PACE_SECONDS,
-    )
-    service.after_batch(lambda: service.wake("promises"))
+    _add_loops(service, promises)
     return service
 
 
-app = build(PlatformSettings.load(), settings.load(Settings, PREFIX)).asgi()
+def _add_loops(service: Service, promises: PromiseLoop) -> None:
+    service.add_loop(
+        PromiseLoop.name,
+        promises.run_once,
+        next_due_at=promises.next_due_at,
+        full_run=promises.batch_records_max,
+        pace_seconds=PROMISES_PACE_SECONDS,
+    )
+    service.after_batch(lambda: service.wake(PromiseLoop.name))
+
+
+app = build(PlatformSettings.load(), settings.load(LedgerSettings, PREFIX)).asgi()

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ledger.adapters.case_file import CaseFile, read_case
-from ledger.case_drawing import draw_case
+from ledger.commands.case_drawing import draw_case
 from shared import settings
 from shared.commands import panels
 from shared.errors import Absent, Rejection

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,6 +21,8 @@ AddToOutbox = Callable[[AsyncConnection, Sequence[Outgoing]], Awaitable[None]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseLoop:
     """Ends what is due and opens what waited; each run is one transaction over at most `batch_records_max`."""
+
+    name: ClassVar[str] = "promises"
 
     desk: Desk
     engine: AsyncEngine

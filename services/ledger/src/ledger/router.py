@@ -1,4 +1,4 @@
-"""Which handler takes which messages; no logic."""
+"""Which topics the ledger reads, in which order, and which handler takes their messages; no logic."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ BOOKED: Final[tuple[type[Message], ...]] = (
 )
 
 
-def route(service: Service, desk: Desk) -> None:
+def subscribe(service: Service, desk: Desk) -> None:
     """Register the handlers: profiles before the book, contacts before the replies that answer them."""
     service.handles(contracts.BorrowerUpdatedV1)(partial(keep_profiles, desk=desk))
     service.handles(*BOOKED)(partial(post_loan_events, desk=desk))

@@ -12,7 +12,7 @@ PREFIX: Final = "LEDGER_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class LedgerSettings:
     """How payments are allocated and promises read. A wrong set doesn't start."""
 
     allocation_order: tuple[str, ...] = ("fees", "interest", "principal")
@@ -31,13 +31,15 @@ class Settings:
     def __post_init__(self) -> None:
         AllocationOrder.parse(self.allocation_order)
         if not 0 <= self.promise_grace_days <= 30:
-            raise ValueError("LEDGER_PROMISE_GRACE_DAYS must be 0 to 30")
+            raise ValueError(f"{PREFIX}PROMISE_GRACE_DAYS must be 0 to 30")
         if not 0 <= self.promise_default_days <= self.promise_ahead_days_max <= 366:
-            raise ValueError("LEDGER_PROMISE_DEFAULT_DAYS must be at most LEDGER_PROMISE_AHEAD_DAYS_MAX, and that 366")
+            raise ValueError(
+                f"{PREFIX}PROMISE_DEFAULT_DAYS must be at most {PREFIX}PROMISE_AHEAD_DAYS_MAX, and that 366"
+            )
         if self.promise_attempt_wait_seconds_max <= 0:
-            raise ValueError("LEDGER_PROMISE_ATTEMPT_WAIT_SECONDS_MAX must be above 0")
+            raise ValueError(f"{PREFIX}PROMISE_ATTEMPT_WAIT_SECONDS_MAX must be above 0")
         if not 1 <= self.promise_batch_records_max <= 10_000:
-            raise ValueError("LEDGER_PROMISE_BATCH_RECORDS_MAX must be 1 to 10000")
+            raise ValueError(f"{PREFIX}PROMISE_BATCH_RECORDS_MAX must be 1 to 10000")
 
     @property
     def order(self) -> AllocationOrder:

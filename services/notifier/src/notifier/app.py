@@ -43,9 +43,62 @@ from shared.service import PlatformSettings, Service
 
 ENDS_PACE_SECONDS: Final = 0.1
 """A claim refuses what has ended or is forbidden; to say so may wait this long."""
+Providers = Sequence[tuple[HttpProvider, float]]
+"""Each with how many requests a second it may get."""
 
 
-def providers_of(own: NotifierSettings) -> tuple[tuple[HttpProvider, float], ...]:
+def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
+    """Every adapter, handler, loop and webhook on one service; raises if a template or a setting is wrong."""
+    platform.require_loopback(*(url for url in (own.sms_url, own.voice_url) if url))
+    lender = Lender(names=own.lender_names, agency_regions=frozenset(own.agency_regions))
+    texts = TemplateBook(own.templates_folder, lender=lender)
+    service = Service(name="notifier", topics=router.TOPICS, settings=platform)
+    hash_key = base64.b64decode(own.number_hash_key) if own.number_hash_key else None
+    sealer = AesGcmSealer(base64.b64decode(own.sealing_key), number_hash_key=hash_key)
+    work = OutboxWork(engine=service.engine, outbox=service.outbox, wake_outbox=lambda: service.wake("outbox"))
+    providers = _providers(own)
+    names = {provider.channel: provider.name for provider, _ in providers}
+    store = PostgresPermits(providers=names, shadow=service.mode == "shadow")
+    deliveries = PostgresDeliveries()
+    permits = PermitHandlers(permits=store, clock=service.clock)
+    contacts = ContactHandlers(contacts=PostgresContacts(sealer=sealer), permits=permits)
+    receipts = ReceiptHandlers(receipts=PostgresReceipts(), clock=service.clock)
+    inbound = InboundHandlers(
+        store=PostgresInbound(), sealer=sealer, clock=service.clock, default_zone=own.default_zone
+    )
+    router.subscribe(service, contacts, permits)
+    guard = WebhookGuard(
+        secret=own.webhook_secret.encode(),
+        clock=service.clock,
+        deliveries=deliveries,
+        work=work,
+        in_flight=service.in_flight,
+        stopped=lambda: service.wake(EndLoop.name),
+    )
+
+    def hash_of(number: str) -> bytes | None:
+        normal = to_e164(number, default_region=own.default_region)
+        return None if normal is None else sealer.hash_number(normal)
+
+    router.serve(service, guard, receipts, inbound, hash_of)
+    desk = Desk(
+        work=work,
+        permits=store,
+        sealer=sealer,
+        texts=texts,
+        clock=service.clock,
+        owner=f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}",
+        in_flight=service.in_flight,
+        wake=service.wake,
+    )
+    sending = _sending(desk, providers, own)
+    ends = EndLoop(work=work, permits=store, clock=service.clock, decisions=permits, inbound=inbound)
+    upkeep = UpkeepLoop(work=work, receipts=receipts, deliveries=deliveries, clock=service.clock)
+    _add_loops(service, sending, ends, upkeep)
+    return service
+
+
+def _providers(own: NotifierSettings) -> Providers:
     """The providers that the settings name, each with its rate."""
     named: tuple[tuple[Channel, str, str | None, str, float], ...] = (
         ("sms", own.sms_name, own.sms_url, own.sms_key, own.sms_rate_per_second),
@@ -93,9 +146,8 @@ class _Sending:
             await provider.stop()
 
 
-def _sending(desk: Desk, own: NotifierSettings) -> _Sending:
+def _sending(desk: Desk, providers: Providers, own: NotifierSettings) -> _Sending:
     results = ResultLoop(desk)
-    providers = providers_of(own)
     dispatches = [
         DispatchLoop(
             desk,
@@ -114,57 +166,6 @@ def _sending(desk: Desk, own: NotifierSettings) -> _Sending:
     by_channel = {provider.channel: provider for provider, _ in providers}
     lookups = LookupLoop(desk, by_channel, results, lease_seconds=own.lease_seconds)
     return _Sending(providers=[p for p, _ in providers], dispatches=dispatches, results=results, lookups=lookups)
-
-
-def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
-    """Every adapter, handler, loop and webhook on one service; raises if a template or a setting is wrong."""
-    platform.require_loopback(*(url for url in (own.sms_url, own.voice_url) if url))
-    lender = Lender(names=own.lender_names, agency_regions=frozenset(own.agency_regions))
-    texts = TemplateBook(own.templates_folder, lender=lender)
-    service = Service(name="notifier", topics=router.TOPICS, settings=platform)
-    hash_key = base64.b64decode(own.number_hash_key) if own.number_hash_key else None
-    sealer = AesGcmSealer(base64.b64decode(own.sealing_key), number_hash_key=hash_key)
-    work = OutboxWork(engine=service.engine, outbox=service.outbox, wake_outbox=lambda: service.wake("outbox"))
-    names = {provider.channel: provider.name for provider, _ in providers_of(own)}
-    store = PostgresPermits(providers=names, shadow=service.mode == "shadow")
-    deliveries = PostgresDeliveries()
-
-    permits = PermitHandlers(permits=store, clock=service.clock)
-    contacts = ContactHandlers(contacts=PostgresContacts(sealer=sealer), permits=permits)
-    receipts = ReceiptHandlers(receipts=PostgresReceipts(), clock=service.clock)
-    inbound = InboundHandlers(
-        store=PostgresInbound(), sealer=sealer, clock=service.clock, default_zone=own.default_zone
-    )
-    router.subscribe(service, contacts, permits)
-    guard = WebhookGuard(
-        secret=own.webhook_secret.encode(),
-        clock=service.clock,
-        deliveries=deliveries,
-        work=work,
-        in_flight=service.in_flight,
-        stopped=lambda: service.wake(EndLoop.name),
-    )
-
-    def hash_of(number: str) -> bytes | None:
-        normal = to_e164(number, default_region=own.default_region)
-        return None if normal is None else sealer.hash_number(normal)
-
-    router.serve(service, guard, receipts, inbound, hash_of)
-    desk = Desk(
-        work=work,
-        permits=store,
-        sealer=sealer,
-        texts=texts,
-        clock=service.clock,
-        owner=f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}",
-        in_flight=service.in_flight,
-        wake=service.wake,
-    )
-    sending = _sending(desk, own)
-    ends = EndLoop(work=work, permits=store, clock=service.clock, decisions=permits, inbound=inbound)
-    upkeep = UpkeepLoop(work=work, receipts=receipts, deliveries=deliveries, clock=service.clock)
-    _add_loops(service, sending, ends, upkeep)
-    return service
 
 
 def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: UpkeepLoop) -> None:

@@ -1,4 +1,4 @@
-"""Which handler takes which messages, and which endpoint which path; no logic."""
+"""Which topics the notifier reads, which handler takes their messages, and which endpoint which path; no logic."""
 
 from __future__ import annotations
 

@@ -1,28 +1,22 @@
-"""The scheduler as it runs: `uvicorn scheduler.app:app`."""
+"""The scheduler put together: `uvicorn scheduler.app:app`."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from scheduler import router
 from scheduler.adapters.store import PostgresDossiers
 from scheduler.adapters.strategy_files import read_book
 from scheduler.domain.attempts import Waits
 from scheduler.domain.planning import Playbook
-from scheduler.loops import Releaser
-from scheduler.router import subscribe
-from scheduler.settings import SchedulerSettings
+from scheduler.loops import ReleaseLoop
+from scheduler.settings import PREFIX, SchedulerSettings
 from shared import settings
-from shared.contracts.registry import DECISIONS, LEDGER_ENTRIES, LOAN_EVENTS, OPERATOR_ACTIONS, OUTCOMES, REPLIES
 from shared.service import PlatformSettings, Service
 
 
 def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
-    """The service with everything in its place; raises if a strategy or a setting is wrong."""
-    service = Service(
-        name="scheduler",
-        topics=(LOAN_EVENTS, LEDGER_ENTRIES, REPLIES, OPERATOR_ACTIONS, OUTCOMES, DECISIONS),
-        settings=platform,
-    )
+    """Every adapter, handler and loop of the scheduler on one service; raises if a strategy or a setting is wrong."""
     playbook = Playbook(
         book=read_book(own.strategies_folder),
         waits=Waits(
@@ -31,8 +25,10 @@ def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
         default_zone=own.default_zone,
         confirms_opt_outs=own.opt_out_confirmation,
     )
+    service = Service(name="scheduler", topics=router.TOPICS, settings=platform)
     store = PostgresDossiers()
-    releaser = Releaser(
+    router.subscribe(service, store, playbook, on_planned=lambda: service.wake(ReleaseLoop.name))
+    releases = ReleaseLoop(
         engine=service.engine,
         outbox=service.outbox,
         store=store,
@@ -41,16 +37,19 @@ def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
         borrowers_max=own.release_borrowers_max,
         on_released=lambda: service.wake("outbox"),
     )
-    subscribe(service, store, playbook, on_planned=lambda: service.wake("release"))
-    service.add_loop(
-        "release",
-        releaser.run_once,
-        idle_seconds=0.5,
-        next_due_at=releaser.next_due_at,
-        releases=True,
-        full_run=own.release_borrowers_max,
-    )
+    _add_loops(service, releases)
     return service
 
 
-app = build(PlatformSettings.load(), settings.load(SchedulerSettings, "SCHEDULER_")).asgi()
+def _add_loops(service: Service, releases: ReleaseLoop) -> None:
+    service.add_loop(
+        ReleaseLoop.name,
+        releases.run_once,
+        idle_seconds=0.5,
+        next_due_at=releases.next_due_at,
+        releases=True,
+        full_run=releases.borrowers_max,
+    )
+
+
+app = build(PlatformSettings.load(), settings.load(SchedulerSettings, PREFIX)).asgi()

@@ -15,7 +15,7 @@ from rich.table import Table
 from scheduler.adapters.strategy_files import GRADING_FILE, read_book, read_grading, read_strategy
 from scheduler.adapters.yaml_lines import StrategyFileError
 from scheduler.domain.strategy import LoanShape, path_of, referral_time, step_times
-from scheduler.settings import SHIPPED_STRATEGIES, SchedulerSettings
+from scheduler.settings import PREFIX, SHIPPED_STRATEGIES, SchedulerSettings
 from shared.commands import panels
 from shared.errors import Rejection
 from shared.money import MINOR_DIGITS
@@ -109,7 +109,7 @@ def _local(instant: str | None, zone: str) -> str:
 def strategy_names() -> tuple[str, ...]:
     """The strategies that a scheduler with this environment follows: what a stop of a strategy can be of."""
     try:
-        book = read_book(load(SchedulerSettings, "SCHEDULER_").strategies_folder)
+        book = read_book(load(SchedulerSettings, PREFIX).strategies_folder)
     except StrategyFileError as error:
         raise Rejection(str(error)) from error
     return tuple(strategy.name for strategy in book.by_grade.values())

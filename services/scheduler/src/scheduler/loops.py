@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,11 +26,13 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Releaser:
+class ReleaseLoop:
     """Any number of replicas run it at once: a borrower that one of them holds is passed over by the others.
 
     Amounts are those of the moment, read under the borrower's lock. `on_released` runs after the commit.
     """
+
+    name: ClassVar[str] = "release"
 
     engine: AsyncEngine
     outbox: Outbox

@@ -1,17 +1,22 @@
-"""Which events go to which handler."""
+"""Which topics the scheduler reads, in which order, and which handler takes their messages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.domain.planning import Playbook
-from scheduler.handlers import CONTACT_TYPES, FACT_TYPES, REPORT_TYPES, keep_plans, record_contacts
+from scheduler.handlers.contacts import CONTACT_TYPES, record_contacts
+from scheduler.handlers.plans import FACT_TYPES, REPORT_TYPES, keep_plans
 from scheduler.ports import DossierStore
+from shared.contracts.registry import DECISIONS, LEDGER_ENTRIES, LOAN_EVENTS, OPERATOR_ACTIONS, OUTCOMES, REPLIES
 from shared.kafka.records import Outgoing, Received
 from shared.service import Service
+
+TOPICS: Final = (LOAN_EVENTS, LEDGER_ENTRIES, REPLIES, OPERATOR_ACTIONS, OUTCOMES, DECISIONS)
+"""In order of priority."""
 
 
 def subscribe(service: Service, store: DossierStore, playbook: Playbook, *, on_planned: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import available_timezones
 
+PREFIX: Final = "SCHEDULER_"
 SHIPPED_STRATEGIES: Final = Path(__file__).parents[2] / "strategies"
 
 
@@ -29,10 +30,10 @@ class SchedulerSettings:
 
     def __post_init__(self) -> None:
         if self.default_zone not in available_timezones():
-            raise ValueError("SCHEDULER_DEFAULT_ZONE is not a time zone")
+            raise ValueError(f"{PREFIX}DEFAULT_ZONE is not a time zone")
         for name, bounds in _BOUNDS.items():
             if not bounds[0] <= getattr(self, name) <= bounds[1]:
-                raise ValueError(f"SCHEDULER_{name.upper()} must be from {bounds[0]} to {bounds[1]}")
+                raise ValueError(f"{PREFIX}{name.upper()} must be from {bounds[0]} to {bounds[1]}")
 
 
 _BOUNDS: Final = {

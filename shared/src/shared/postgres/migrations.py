@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import threading
 from collections.abc import Callable
@@ -13,8 +12,6 @@ import sqlalchemy as sa
 from alembic import command, context
 from alembic.config import Config
 from sqlalchemy.ext.asyncio import create_async_engine
-
-from shared.postgres.engine import service_database_url
 
 SERVICE_PACKAGES: Final = ("scheduler", "compliance_gate", "notifier", "ledger")
 """Every service's package; its database has the same name."""
@@ -69,9 +66,3 @@ async def _run(package: str, database_url: str, action: Callable[[Config], None]
             await connection.run_sync(upgrade)
     finally:
         await engine.dispose()
-
-
-def migrate_all(base_url: str) -> None:
-    """Migrate every service's database on the server of `base_url`."""
-    for package in SERVICE_PACKAGES:
-        asyncio.run(migrate(package, service_database_url(base_url, package)))

@@ -10,7 +10,7 @@ import msgspec
 
 from compliance_gate.adapters import tables
 from compliance_gate.adapters.decision_statement import RECORD_DECISIONS
-from compliance_gate.ports.values import (
+from compliance_gate.ports import (
     AttemptKey,
     HeldReview,
     NewDecision,

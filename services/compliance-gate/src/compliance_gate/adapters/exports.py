@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_gate.adapters.calendars import OfficialCalendars
-from compliance_gate.evidence import EvidenceRecord
+from compliance_gate.adapters.evidence import EvidenceRecord
+from compliance_gate.domain.sentences import sentence
 from compliance_gate.policy.book import PolicyBook, load_packs
-from compliance_gate.sentences import sentence
 from shared.contracts import PermitRevokedV1, RevocationReason, RuleSpoken
 
 ROWS_MAX: Final = 1_000

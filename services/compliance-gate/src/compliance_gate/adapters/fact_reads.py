@@ -16,7 +16,8 @@ from compliance_gate.adapters import tables
 from compliance_gate.adapters.merging import UNCOUNTED, UNPOSTED
 from compliance_gate.adapters.shared_numbers import COUNTS, STATE
 from compliance_gate.domain.facts import OptOut, PastContact, Stop
-from compliance_gate.ports.values import LoadedFacts, LockedBorrower, NumberFacts, Profile, Tx
+from compliance_gate.domain.kept_facts import LoadedFacts, NumberFacts, Profile
+from compliance_gate.ports import LockedBorrower, Tx
 from shared.postgres.rows import lock_borrowers
 
 _NUMBER: Final = """COALESCE(c.number_key, CASE WHEN c.contact_point_id IS NOT NULL THEN (

@@ -24,7 +24,7 @@ from compliance_gate.adapters.merging import (
     with_order,
 )
 from compliance_gate.adapters.shared_numbers import mirror_contacts, mirror_suppressions
-from compliance_gate.ports.values import FactKind, FactRow, FactRows, OrderKey, PaymentKey, Tx, Values, Written
+from compliance_gate.ports import FactKind, FactRow, FactRows, OrderKey, PaymentKey, Tx, Values, Written
 from shared.postgres.rows import insert_rows, update_rows
 
 Won = tuple[FactKind, tuple[str, str], OrderKey]

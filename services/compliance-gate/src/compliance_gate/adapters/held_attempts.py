@@ -11,9 +11,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_gate.adapters.calendars import OfficialCalendars
-from compliance_gate.evidence import EvidenceRecord
+from compliance_gate.adapters.evidence import EvidenceRecord
+from compliance_gate.domain.sentences import sentence
 from compliance_gate.policy.book import PolicyBook, load_packs
-from compliance_gate.sentences import sentence
 
 _WAITING: Final = """
 SELECT d.borrower_id, d.attempt_id, d.submission_number, d.decision_id, d.decided_at, d.deciding_rule, d.evidence

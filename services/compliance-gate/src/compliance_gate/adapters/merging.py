@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from compliance_gate.ports.values import FactRow, Values
+from compliance_gate.ports import FactRow, Values
 from shared.postgres.rows import Upsert
 
 ORDER_COLUMNS: Final = ("event_at", "event_source", "event_id")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from compliance_gate.ports.values import Tx
+from compliance_gate.ports import Tx
 
 ContactKey = tuple[str, str]
 """Borrower and contact."""

@@ -13,7 +13,7 @@ from compliance_gate.adapters.decision_records import DecisionRecords
 from compliance_gate.adapters.fact_reads import FactReads
 from compliance_gate.adapters.fact_writes import FactWrites
 from compliance_gate.domain.facts import Stop
-from compliance_gate.ports.values import PermitCounts, Tx
+from compliance_gate.ports import PermitCounts, Tx
 from shared.kafka.records import Outgoing
 from shared.postgres.outbox import Outbox
 

@@ -6,7 +6,7 @@
 
 `Attempt` is what the scheduler wants to do, `Facts` is what is known about its borrower, `Policy` holds the rules in
 force for borrowers of that region, with these zones. All three, and the decision, are values: attempt, facts and
-decision are msgspec structs that encode to JSON and decode from it (`compliance_gate.evidence`).
+decision are msgspec structs that encode to JSON and decode from it (`compliance_gate.adapters.evidence`).
 
 What the caller must give, for a decision to be right:
 * `Facts.history`: every contact with the borrower of at least the last 31 days (for contacts with third persons: all),

@@ -15,6 +15,7 @@ import msgspec
 
 from compliance_gate import metrics
 from compliance_gate.domain import Allowed, Attempt, Facts, OptOut, PastContact, decide
+from compliance_gate.domain.kept_facts import EMPTY_FACTS, NO_NUMBER_FACTS, NumberFacts, Profile, facts_of
 from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import (
     Situation,
@@ -24,20 +25,17 @@ from compliance_gate.handlers.submissions import (
     reservation_of,
     usable_point,
 )
-from compliance_gate.ports.protocols import EvidenceMaker, GateStore, Policies
-from compliance_gate.ports.values import (
-    EMPTY_FACTS,
-    NO_NUMBER_FACTS,
+from compliance_gate.ports import (
     AttemptKey,
+    EvidenceMaker,
+    GateStore,
     HeldReview,
     NewDecision,
-    NumberFacts,
+    Policies,
     PriorPermit,
-    Profile,
     StoredDecision,
     SubmissionKey,
     Tx,
-    facts_of,
 )
 from shared.contracts import AttemptSubmittedV1
 from shared.contracts import Decision as DecisionMessage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from compliance_gate.ports.values import FactRow
+from compliance_gate.ports import FactRow
 from shared.contracts import ContactResult
 from shared.kafka.records import Received
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from compliance_gate import metrics
+from compliance_gate.domain.kept_facts import Profile
 from compliance_gate.handlers.decisions import Desk, decide_submissions
 from compliance_gate.handlers.projection import project
 from compliance_gate.handlers.revocations import Surroundings, revoke, triggers_of
 from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import usable_point
-from compliance_gate.ports.protocols import Lag, Numbers
-from compliance_gate.ports.values import FactRows, LockedBorrower, Profile, Tx
+from compliance_gate.ports import FactRows, Lag, LockedBorrower, Numbers, Tx
 from shared.clock import Clock
 from shared.contracts import AttemptSubmittedV1, StopLiftedV1, StopOrderedV1
 from shared.errors import Transient

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from compliance_gate.domain.kept_facts import ContactPointFacts, Profile
 from compliance_gate.handlers.fact_rows import (
     BY_OTHERS,
     ENDED_MADE,
@@ -23,8 +24,7 @@ from compliance_gate.handlers.fact_rows import (
     last_writer_row,
 )
 from compliance_gate.handlers.reply_facts import reply_received
-from compliance_gate.ports.protocols import Numbers
-from compliance_gate.ports.values import ContactPointFacts, FactRows, Profile
+from compliance_gate.ports import FactRows, Numbers
 from shared.contracts import (
     BalanceChangedV1,
     BorrowerUpdatedV1,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from compliance_gate.domain.kept_facts import Profile
 from compliance_gate.handlers.sequences import Sequences
-from compliance_gate.ports.values import FactKind, OpenPermit, Profile, Written
+from compliance_gate.ports import FactKind, OpenPermit, Written
 from shared import ids
 from shared.contracts import (
     BalanceChangedV1,

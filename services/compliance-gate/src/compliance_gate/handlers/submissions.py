@@ -24,9 +24,9 @@ from compliance_gate.domain import (
     Ruling,
 )
 from compliance_gate.domain.facts import Place
+from compliance_gate.domain.kept_facts import ContactPointFacts, Profile
 from compliance_gate.handlers.fact_rows import ENDED_UNKNOWN, OPEN
-from compliance_gate.ports.protocols import Evidence
-from compliance_gate.ports.values import ContactPointFacts, HeldReview, NewDecision, NewPermit, PriorPermit, Profile
+from compliance_gate.ports import Evidence, HeldReview, NewDecision, NewPermit, PriorPermit
 from shared import ids
 from shared.contracts import (
     AttemptSubmittedV1,

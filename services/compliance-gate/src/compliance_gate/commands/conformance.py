@@ -15,11 +15,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from compliance_gate.commands.situations import Case, InvalidCase, read_situation
 from compliance_gate.domain import Attempt, Decision, decide
 from compliance_gate.domain.policy import Policy
+from compliance_gate.domain.sentences import sentence
 from compliance_gate.policy.book import PolicyBook
-from compliance_gate.sentences import sentence
-from compliance_gate.situations import Case, InvalidCase, read_situation
 
 Outcome = Literal["passed", "failed", "skipped"]
 _TO_THE_MINUTE: Final = re.compile(rb'("\d{4}-\d\d-\d\dT\d\d:\d\d)((?:Z|[+-]\d\d:\d\d)")')

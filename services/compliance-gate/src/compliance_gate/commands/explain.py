@@ -15,8 +15,8 @@ from rich.text import Text
 
 from compliance_gate.domain import Attempt, Decision, Facts, Interval, Policy, decide, legal_windows
 from compliance_gate.domain.local_days import date_start, local_date
+from compliance_gate.domain.sentences import local_time, rule_name, sentence
 from compliance_gate.domain.verdicts import Allowed, Deferred, HeldForReview, Ruling
-from compliance_gate.sentences import local_time, rule_name, sentence
 
 _DAYS_SHOWN = 7
 _HALF_HOURS = 48

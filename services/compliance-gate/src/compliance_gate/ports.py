@@ -1,36 +1,182 @@
-"""What handlers and loops need from the outside. Every `tx` is the caller's transaction; nothing here commits it."""
+"""What handlers and loops need from the outside. Every `tx` is the caller's transaction; nothing here commits it.
+
+The values that pass through come first. None of them holds a number, a name or a text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
-from compliance_gate.domain.facts import (
-    Attempt,
-    Facts,
-    Stop,
-)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from compliance_gate.domain.facts import Attempt, Facts, Stop
+from compliance_gate.domain.kept_facts import LoadedFacts, NumberFacts, Profile
 from compliance_gate.domain.policy import Policy
 from compliance_gate.domain.verdicts import Decision as DomainDecision
-from compliance_gate.ports.values import (
-    AttemptKey,
-    FactRows,
-    HeldReview,
-    LoadedFacts,
-    LockedBorrower,
-    NewDecision,
-    NumberFacts,
-    OpenPermit,
-    PermitCounts,
-    PriorPermit,
-    StoredDecision,
-    SubmissionKey,
-    Tx,
-    Written,
-)
+from shared.contracts import Decision, PermitRevokedV1
 from shared.kafka.records import Outgoing
+
+Tx = AsyncConnection
+OrderKey = tuple[datetime, str, str]
+"""Time, source and id of an event: what last-writer-wins state is ordered by."""
+PaymentKey = tuple[str, str, str]
+"""A payment: borrower, loan and payment id. The lender may give one id to payments on several loans."""
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedBorrower:
+    """A borrower's own row, locked: the last sequence number given, and the profile with its order key."""
+
+    sequence: int
+    profile: Profile | None
+    order_key: OrderKey | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPermit:
+    """A permit that has no end and no revocation yet."""
+
+    borrower_id: str
+    attempt_id: str
+    submission_number: int
+    decision_id: str
+    borrower_sequence: int
+    channel: str
+    contact_point_id: str
+    number_key: str
+    loans: tuple[str, ...]
+    balance_versions: Mapping[str, int]
+    strategy: str
+    provider: str | None
+    expires_at: datetime
+    cause: tuple[str, str]
+    """Source and id of the record that it answered."""
+
+
+SubmissionKey = tuple[str, str, int]
+"""Borrower, attempt, submission number."""
+AttemptKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorPermit:
+    """The heaviest end of an attempt's earlier permits. `end_rank` 0 is open, 1 not made, 2 unknown, 3 made."""
+
+    end_rank: int
+    end_reason: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDecision:
+    """A decision that was made before, and the revocation of its permit if there was one."""
+
+    message: Decision
+    revocation: PermitRevokedV1 | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPermit:
+    """A permit to be written, and the slot that it reserves. `cause`: source and id of the record that it answers."""
+
+    expires_at: datetime
+    channel: str
+    contact_point_id: str
+    number_key: str
+    party: str
+    purpose: str
+    reply_to: str | None
+    balance_versions: Mapping[str, int]
+    strategy: str
+    provider: str | None
+    cause: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDecision:
+    """A decision to be written, with its message and its evidence as bytes."""
+
+    borrower_id: str
+    attempt_id: str
+    submission_number: int
+    decision_id: str
+    borrower_sequence: int
+    verdict: str
+    deciding_rule: str | None
+    message: bytes
+    evidence: bytes
+    evidence_sha256: str
+    permit: NewPermit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldReview:
+    """A person's approval of a held decision, and the rules that had asked for it."""
+
+    decision_id: str
+    attempt_id: str
+    reviewed_by: str
+    reason: str
+    rule_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactRow:
+    """One row of state that the last writer wins: its key, its values, and what orders it."""
+
+    key: tuple[str, str]
+    order_key: OrderKey
+    values: Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactRows:
+    """Everything that one batch of facts says, by the way in which it converges.
+
+    Last writer wins: profiles, restrictions, consents, external contacts, reviews, stops. Marks that only rise:
+    contacts, payments, closures, permit ends. Balances: the highest version.
+    """
+
+    profiles: list[FactRow] = field(default_factory=list)
+    restrictions: list[FactRow] = field(default_factory=list)
+    consents: list[FactRow] = field(default_factory=list)
+    external_contacts: list[FactRow] = field(default_factory=list)
+    reviews: list[FactRow] = field(default_factory=list)
+    stops: list[FactRow] = field(default_factory=list)
+    contacts: list[Values] = field(default_factory=list)
+    payments: list[Values] = field(default_factory=list)
+    balances: list[Values] = field(default_factory=list)
+    closures: list[tuple[str, str]] = field(default_factory=list)
+    permit_ends: list[Values] = field(default_factory=list)
+    number_holders: list[Values] = field(default_factory=list)
+
+
+FactKind = Literal["profile", "restriction", "consent", "external_contact", "review", "stop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a batch of facts changed."""
+
+    won: frozenset[tuple[FactKind, tuple[str, str], OrderKey]]
+    """The last-writer-wins rows that are the state now."""
+    unposted_payments: frozenset[PaymentKey]
+    """Of the payments written: those that still wait to be booked."""
+    suppressed: Sequence[tuple[str, str, str]]
+    """Number key, channel and id of suppressions that came into force or changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitCounts:
+    """Permits without an end, and those whose end is overdue."""
+
+    open: int
+    overdue: int
 
 
 class GateStore(Protocol):

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from compliance_gate.explain import Explanation, explain
+from compliance_gate.commands.explain import Explanation, explain
+from compliance_gate.commands.situations import InvalidCase, Situation, read_situation
 from compliance_gate.policy.book import CalendarSource, PolicyBook
 from compliance_gate.policy.pack import Pack
 from compliance_gate.policy.tenant import tenant_book
 from compliance_gate.settings import TenantPolicy
-from compliance_gate.situations import InvalidCase, Situation, read_situation
 
 _PAST_PARTS = 3
 

@@ -24,6 +24,17 @@ from shared.kafka.records import Received
 
 START: Final = datetime(2026, 9, 16, 2, 0, tzinfo=UTC)
 """10:00 of a Wednesday in Shanghai."""
+KEY_MEANINGS: Final = (
+    ("1", "promise"),
+    ("2", "paid_already"),
+    ("3", "dispute"),
+    ("9", "stop"),
+    ("0", "call_back"),
+    ("5", "right_person"),
+    ("7", "wrong_person"),
+    ("4", "other"),
+)
+"""What each key of a call says, also one that the call doesn't name."""
 
 
 def received(message: Message, *, ce_id: str | None = None, ce_time: datetime = START) -> Received[Any]:

@@ -24,13 +24,13 @@ from notifier.handlers.receipts import ReceiptHandlers
 from notifier.loops import Desk, DispatchLoop, EndLoop, LookupLoop, Pace, ResultLoop, UpkeepLoop
 from notifier.ports import Provider
 from notifier.settings import SHIPPED_TEMPLATES
-from notifier.testing.messages import START, received
 from shared.clock import VirtualClock
 from shared.contracts import Channel, Message
 from shared.contracts.registry import BY_CE_TYPE
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import Outgoing, Received, unpack
 from shared.postgres.outbox import Outbox
+from tests.notifier_world.messages import START, received
 
 MASTER_KEY = bytes(range(32))
 LENDER = Lender(names={"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}, agency_regions=frozenset({"US"}))

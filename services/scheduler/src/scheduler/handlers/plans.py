@@ -16,10 +16,10 @@ from scheduler import metrics
 from scheduler.domain.attempts import Report, after_report
 from scheduler.domain.planning import Dossier, Playbook, replan
 from scheduler.domain.profile import Fact, with_fact
-from scheduler.ports import ContactState, DossierStore
+from scheduler.ports import DossierStore
 from shared import contracts
 from shared.clock import Clock
-from shared.contracts import ContactMadeV1, ContactUnknownV1, Message
+from shared.contracts import Message
 from shared.kafka.records import Outgoing, Received
 
 FACT_TYPES: Final[tuple[type[Message], ...]] = (
@@ -43,8 +43,6 @@ REPORT_TYPES: Final[tuple[type[Message], ...]] = (
     contracts.ContactNotMadeV1,
 )
 """What brings attempts back or ends them. Permits and revocations aren't among them: each ends in an outcome."""
-CONTACT_TYPES: Final[tuple[type[Message], ...]] = (contracts.ContactMadeV1, contracts.ContactUnknownV1)
-"""What says that a step was taken: the plan knew that already when it was handed over."""
 
 
 async def keep_plans(
@@ -62,27 +60,6 @@ async def keep_plans(
         if dossier is not before[borrower_id]
     ]
     await store.save(tx, changes)
-    return ()
-
-
-async def record_contacts(
-    tx: AsyncConnection,
-    batch: Sequence[Received[ContactMadeV1 | ContactUnknownV1]],
-    *,
-    store: DossierStore,
-) -> Sequence[Outgoing]:
-    """Mark attempts as made or unknown, without their dossiers: a step that was handed over is taken either way.
-
-    The hot path of every contact. A wake-up that is left over from a deferral finds nothing to do.
-    """
-    states: dict[tuple[str, str], ContactState] = {}
-    for received in batch:
-        made = isinstance(received.message, ContactMadeV1)
-        key = (received.message.borrower_id, received.message.attempt_id)
-        if made or key not in states:
-            states[key] = "made" if made else "unknown"
-    unmatched = await store.mark_contacts(tx, states)
-    metrics.REPORTS_UNMATCHED.inc(unmatched)
     return ()
 
 

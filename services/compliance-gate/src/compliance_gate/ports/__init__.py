@@ -1,1 +1,0 @@
-"""What handlers and loops need from the outside: `protocols`, and the `values` that pass through them."""

@@ -1,0 +1,37 @@
+"""Contacts that were made, or may have been: a mark on the attempt, without its dossier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scheduler import metrics
+from scheduler.ports import ContactState, DossierStore
+from shared.contracts import ContactMadeV1, ContactUnknownV1, Message
+from shared.kafka.records import Outgoing, Received
+
+CONTACT_TYPES: Final[tuple[type[Message], ...]] = (ContactMadeV1, ContactUnknownV1)
+"""What says that a step was taken: the plan knew that already when it was handed over."""
+
+
+async def record_contacts(
+    tx: AsyncConnection,
+    batch: Sequence[Received[ContactMadeV1 | ContactUnknownV1]],
+    *,
+    store: DossierStore,
+) -> Sequence[Outgoing]:
+    """Mark attempts as made or unknown, without their dossiers: a step that was handed over is taken either way.
+
+    The hot path of every contact. A wake-up that is left over from a deferral finds nothing to do.
+    """
+    states: dict[tuple[str, str], ContactState] = {}
+    for received in batch:
+        made = isinstance(received.message, ContactMadeV1)
+        key = (received.message.borrower_id, received.message.attempt_id)
+        if made or key not in states:
+            states[key] = "made" if made else "unknown"
+    unmatched = await store.mark_contacts(tx, states)
+    metrics.REPORTS_UNMATCHED.inc(unmatched)
+    return ()
