@@ -47,7 +47,7 @@ def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
         releaser.run_once,
         idle_seconds=0.5,
         next_due_at=releaser.next_due_at,
-        releases=True,
+        rests="outside_releases",
         full_run=own.release_borrowers_max,
     )
     return service
