@@ -78,7 +78,7 @@ def test_a_ledger_that_reads_the_lenders_events_knows_what_the_lender_knows_afte
     plan = Plan(borrowers=40, start=START, end=START + timedelta(days=30), tick=timedelta(minutes=30), seed=seed)
     world, now, known = VirtualWorld(plan=plan), START, defaultdict[str, list[LenderEvent]](list)
     while now < plan.end:
-        events, _ = world.live(now)
+        events = world.live(now).events
         touched = set()
         for event in events:
             if isinstance(event.message, BOOKED) and event.message.loan_id in world.core.loans:

@@ -58,6 +58,50 @@ def _confirm(case: Case, when: str = "2026-09-22 10:00", *, text: str = "您已�
     case.contact(at(when), purpose="opt_out_confirmation", text=text)
 
 
+def _house_rule(case: Case) -> None:
+    """A third borrower has the first one's number and asks the lender not to use it."""
+    case.borrowers.append({**case.borrowers[0], "borrower_id": "B3", "loans": []})
+    points = [{"contact_point_id": "cp-B3", "kind": "mobile", "value": CHINESE}]
+    case.event("borrower-updated", at("2026-09-15 00:00"), borrower_id="B3", contact_points=points)
+    _wish(case, borrower_id="B3", contact_point_id="cp-B3")
+
+
+def _stop_heard_for_one(case: Case) -> None:
+    _house_rule(case)
+    case.inbound[0] |= {"text": "退订", "at": at("2026-09-22 09:30"), "known_at": at("2026-09-22 09:30")}
+    _hear(case, "stop", "B1")
+
+
+def _promise_of_two(case: Case) -> None:
+    _hear(case, "promise", "B1", "B3")
+
+
+def _hear(case: Case, intent: str, *borrower_ids: str) -> None:
+    for borrower_id in borrower_ids:
+        case.event("reply-received", at("2026-09-22 09:30"), borrower_id=borrower_id, reply_id="i1", intent=intent)
+
+
+def _seven_calls_to_one_number(case: Case) -> None:
+    when = at("2026-09-22 09:00")
+    points = [{"contact_point_id": "cp-1", "value": CHINESE}]
+    case.event("borrower-updated", at("2026-09-15 00:00"), borrower_id="B2", contact_points=points)
+    for number in range(6):
+        case.event(
+            "external-contact-made", when, borrower_id="B2", contact_id=f"x{number}", channel="voice",
+            direction="outbound", result="busy", made_at=when, loans=[], contact_point_id="cp-1",
+        )  # fmt: skip
+    case.contact(at("2026-09-22 10:00"), channel="voice", result="no_answer", text="¥400.00")
+
+
+def _revoke_at_once(case: Case) -> None:
+    decision = case.decisions[0]
+    case.decisions.append({**decision, "verdict": "revoked", "decision_id": "r1", "borrower_sequence": 99})
+
+
+def _end_as_not_made(case: Case) -> None:
+    _end(case).update(type="x.contact-not-made.v1")
+
+
 def _confirm_twice(case: Case) -> None:
     case.inbound[0] |= {"text": "退订", "at": at("2026-09-22 09:30"), "known_at": at("2026-09-22 09:30")}
     _confirm(case)
@@ -170,6 +214,7 @@ SPOILED: list[tuple[str, Spoil]] = [
     ("cap_calls_day", lambda case: _repeat(case, 3, hours=2, channel="voice", result="no_answer")),
     ("cap_calls_week", lambda case: _repeat(case, 8, hours=12, channel="voice", result="no_answer")),
     ("cap_all_week", lambda case: _repeat(case, 5, hours=24, channel="voice", result="no_answer")),
+    ("cap_number_day", _seven_calls_to_one_number),
     ("extra_reply", _double_reply),
     ("seven_in_seven", _eight_calls),
     ("call_after_conversation", _agency_talked),
@@ -178,6 +223,8 @@ SPOILED: list[tuple[str, Spoil]] = [
     ("no_permit", lambda case: case.decisions[0].update(verdict="denied")),
     ("permit_expired", lambda case: case.decisions[0].update(permit_expires_at=case.request["at"])),
     ("permit_revoked", _revoke),
+    ("permit_revoked", _revoke_at_once),
+    ("sent_but_not_made", _end_as_not_made),
     ("not_after_beyond_permit", lambda case: case.request.update(not_after=later(case.request["at"], hours=2))),
     ("wrong_number", lambda case: case.request.update(to="+8613800000009")),
     ("requested_twice", lambda case: case.carrier.append({**case.request})),
@@ -189,6 +236,9 @@ SPOILED: list[tuple[str, Spoil]] = [
     ("after_opt_out", _stop_by_key),
     ("after_opt_out", _wish),
     ("after_opt_out", lambda case: _wish(case, contact_point_id="cp-B1")),
+    ("after_opt_out", _house_rule),
+    ("stop_not_for_all", _stop_heard_for_one),
+    ("promise_of_several", _promise_of_two),
     ("after_restriction", _restrict),
     ("after_restriction", lambda case: _restrict(case, loans=["B1-L1"], kind="dispute")),
     ("after_full_payment", _closed),
@@ -255,6 +305,7 @@ def test_an_opt_out_may_be_confirmed_once_and_a_confirmation_that_was_refused_is
         if row["kind"] != "request":
             row["kind"] = "rejected"
     _confirm(case, "2026-09-22 10:30")
+    _hear(case, "stop", "B1")
 
     result = audit(case.write(tmp_path))
     assert result.violations == ()

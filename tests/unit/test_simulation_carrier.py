@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,6 +95,17 @@ def test_every_share_can_be_turned_to_always() -> None:
         "a1", "sms", "+8613800000001", conduct=Conduct(loss_share=1.0, error_share=0, reject_share=0), seed=1
     )
     assert (lost.result, lost.receipt_delays_seconds) == (None, ())
+
+
+def test_of_what_it_swallowed_the_carrier_knows_nothing_but_that_it_was_called(tmp_path: Path) -> None:
+    exchange = _exchange(tmp_path, replace(FLAWLESS, swallowed_share=1.0))
+
+    first, second = exchange.take(_request(), "sms"), exchange.take(_request(), "sms")
+
+    assert (first.lost, second.lost) == ("disconnect", "disconnect")
+    assert exchange.messages == {}
+    assert exchange.next_due_at is None
+    assert _kinds(exchange, tmp_path) == ["request", "request"]
 
 
 async def test_a_receipt_is_sent_when_its_time_has_come_and_doubled_ones_twice(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from decorum_simulation.demo.driver import Driver
 from decorum_simulation.demo.options import DemoOptions, parse_start, parse_tick
 from decorum_simulation.demo.participants import Ensemble, Participant, Phase, Status
 from decorum_simulation.http_client import Answer
+from decorum_simulation.lines import Lines, LineState
 from decorum_simulation.virtual_world import Plan, VirtualWorld
 from shared.errors import Rejection
 from shared.kafka.publisher import Publisher
@@ -29,24 +30,30 @@ class Scripted(Participant):
         self.statuses = list(statuses) or [Status()]
         self.asked: list[dict[str, int] | None] = []
         self.ticks: list[tuple[datetime, Phase]] = []
+        self.may_send: list[tuple[datetime, Phase, bool]] = []
+        self.told: Callable[[Phase], None] = lambda _phase: None
 
-    async def tick(self, now: datetime, phase: Phase) -> None:
+    async def tick(self, now: datetime, phase: Phase, *, sending: bool = True) -> None:
         self.ticks.append((now, phase))
+        self.may_send.append((now, phase, sending))
+        self.told(phase)
 
     async def status(self, *, due: bool, until: object = None) -> Status:
         self.asked.append(dict(until) if isinstance(until, dict) else None)
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
 
 
-class Lines(Publisher):
+class Sent(Publisher):
     """Keeps what is published."""
 
     def __init__(self) -> None:
         super().__init__(bootstrap_servers="127.0.0.1:9", client_id="test")
         self.sent: list[WireMessage] = []
+        self.told: Callable[[], None] = lambda: None
 
     async def publish(self, messages: Sequence[WireMessage]) -> None:
         self.sent.extend(messages)
+        self.told()
 
 
 async def test_quiet_means_all_is_read_nobody_is_busy_and_nothing_changes_between_two_looks() -> None:
@@ -87,6 +94,13 @@ class Carrier(Scripted):
         self.client = _NothingSaid(self.said)  # type: ignore[assignment]
 
 
+class Open(Lines):
+    """Never a wait."""
+
+    def at(self, now: datetime) -> LineState:
+        return "open"
+
+
 class _NothingSaid:
     def __init__(self, said: list[bytes]) -> None:
         self._said = said
@@ -99,10 +113,10 @@ class _NothingSaid:
         return
 
 
-def _driver(*, days: int = 2, **due: datetime) -> tuple[Driver, dict[str, Scripted]]:
+def _driver(*, days: int = 2, lines: Lines | None = None, **due: datetime) -> tuple[Driver, dict[str, Scripted]]:
     plan = Plan(borrowers=5, start=START, end=START + timedelta(days=days), tick=timedelta(hours=1), seed=1)
     people: dict[str, Scripted] = {
-        name: Scripted(name, Status(next_due_at=due.get(name))) for name in ("scheduler", "ledger")
+        name: Scripted(name, Status(next_due_at=due.get(name))) for name in ("scheduler", "notifier", "ledger")
     }
     carrier = Carrier()
     people["carrier"] = carrier
@@ -110,10 +124,9 @@ def _driver(*, days: int = 2, **due: datetime) -> tuple[Driver, dict[str, Script
     driver = Driver(
         world=VirtualWorld(plan=plan),
         ensemble=ensemble,
-        carrier=carrier,
-        scheduler=people["scheduler"],
-        publisher=Lines(),
+        publisher=Sent(),
         on_tick=lambda _: None,
+        lines=lines or Open(seed=1),
     )
     return driver, people
 
@@ -140,6 +153,74 @@ async def test_what_is_due_at_the_scheduler_is_released_at_its_tick_and_not_befo
     assert released[0] == START + timedelta(hours=10)
     # It stays due for ever in this script: the driver goes on tick by tick instead of turning on the spot.
     assert released == sorted(set(released))
+
+
+class Fixed(Lines):
+    """The same on every tick, but open from `opens` on."""
+
+    state: LineState = "slow"
+    opens: datetime | None = None
+
+    def at(self, now: datetime) -> LineState:
+        return "open" if self.opens is not None and now >= self.opens else self.state
+
+    def comes_meanwhile(self, who: str, now: datetime) -> bool:
+        return True
+
+
+def _orders(people: dict[str, Scripted], now: datetime) -> list[tuple[Phase, bool]]:
+    return [(phase, sending) for at, phase, sending in people["notifier"].may_send if at == now]
+
+
+async def test_on_a_slow_line_contacts_leave_only_after_everything_else_of_their_instant() -> None:
+    due_at = START + timedelta(hours=9)
+    driver, people = _driver(lines=Fixed(seed=1), scheduler=due_at)
+    await driver.run()
+
+    assert _orders(people, due_at) == [("clock", False), ("sends", True)]
+    assert _orders(people, START + timedelta(hours=8)) in ([], [("clock", True)])
+
+
+async def test_while_the_lines_are_down_nothing_leaves_and_what_waited_leaves_last_once_they_are_up() -> None:
+    due_at, up_at = START + timedelta(hours=9), START + timedelta(hours=11)
+    lines = Fixed(seed=1)
+    lines.state, lines.opens = "down", up_at
+    driver, people = _driver(lines=lines, scheduler=due_at)
+    await driver.run()
+
+    assert _orders(people, due_at) == [("clock", False)]
+    assert _orders(people, due_at + timedelta(hours=1)) == [("clock", False)]
+    assert _orders(people, up_at) == [("clock", False), ("sends", True)]
+
+
+async def test_on_a_slow_line_what_comes_meanwhile_is_published_after_the_releases_and_before_the_contacts() -> None:
+    order: list[str] = []
+    driver, people = _driver(lines=Fixed(seed=1), scheduler=START)
+    for name in ("scheduler", "notifier"):
+        people[name].told = lambda phase: order.append(phase)
+    cast("Sent", driver.publisher).told = lambda: order.append("events")
+    driver._due = {"scheduler": START}
+    await driver._tick(START)
+
+    assert order == ["clock", "clock", "releases", "events", "sends"]
+
+
+def test_how_the_lines_are_depends_on_seed_and_instant_alone() -> None:
+    instants = [START + timedelta(hours=2 * number) for number in range(1_000)]
+    states = [Lines(seed=3).at(instant) for instant in instants]
+
+    assert states == [Lines(seed=3).at(instant) for instant in reversed(instants)][::-1]
+    assert states != [Lines(seed=4).at(instant) for instant in instants]
+    assert set(states) == {"open", "slow", "down"}
+    assert Lines(seed=3).at(START + timedelta(minutes=1)) in ("open", "slow", "down")
+
+
+def test_an_outage_lasts_two_hours_whatever_the_tick() -> None:
+    lines = Lines(seed=3)
+    for number in range(300):
+        block = START + timedelta(hours=2 * number)
+        down = {lines.at(block + timedelta(minutes=minutes)) == "down" for minutes in (0, 30, 119)}
+        assert len(down) == 1
 
 
 async def test_every_clock_moves_before_anything_else_happens_at_an_instant() -> None:

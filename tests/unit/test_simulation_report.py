@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
+from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
 from decorum_simulation.audit.run import audit
-from decorum_simulation.report.figures import money_text, read_figures
+from decorum_simulation.demo.console import summary_table
+from decorum_simulation.report.figures import calendar_note, money_text, read_figures
 from decorum_simulation.report.page import write_report
 from decorum_simulation.report.timeline import chosen_borrower, entries_of
-from tests.unit.audit_cases import at, good_case
+from tests.unit.audit_cases import Case, at, good_case
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -32,11 +37,17 @@ class _Balance(HTMLParser):
         self.seen.add(tag)
 
 
-def _submit_fully(folder: Path) -> Path:
+def _full_case() -> Case:
+    """The good case, with submissions as the report reads them."""
     case = good_case()
     for event in case.events:
         if event["type"] == "x.attempt-submitted.v1":
             event["data"] |= {"currency": "CNY", "risk_grade": "low"}
+    return case
+
+
+def _submit_fully(folder: Path) -> Path:
+    case = _full_case()
     case.event(
         "promise-opened", at("2026-09-16 11:00"), promise_id="q1", borrower_id="B1", promised_minor=100_000,
         currency="CNY", promised_on="2026-09-17",
@@ -54,6 +65,58 @@ def test_figures_are_counted_from_the_files(tmp_path: Path) -> None:
     assert figures.hours[("US", 3, 10)] == 1
     assert figures.hours[("CN", 6, 19)] == 1
     assert list(figures.overdue["CNY"].values())[:3] == [120_000, 120_000, 60_000]
+
+
+def test_refusals_are_counted_by_the_rules_that_decided_and_unused_permits_by_why(tmp_path: Path) -> None:
+    case = _full_case()
+    refused = {"rule_id": "cn.refused-medium", "result": "blocked"}
+    closed = {"rule_id": "courteous.hours", "result": "deferred"}
+    case.decisions[0] |= {"verdict": "denied", "rules": [refused, closed]}
+    case.decisions[1] |= {"verdict": "deferred", "rules": [closed, {"rule_id": "cn.sensitive", "result": "held"}]}
+    case.decisions[2] |= {"verdict": "held", "rules": [{"rule_id": "cn.sensitive", "result": "held"}]}
+    case.event("permit-revoked", at("2026-09-21 11:00"), reason="payment", attempt_ids=["a1", "a2"])
+    case.event("contact-not-made", at("2026-09-21 11:00"), attempt_id="a1", submission_number=1, reason="revoked")
+    case.event("contact-unknown", at("2026-09-21 11:00"), attempt_id="a2", submission_number=1)
+    figures = read_figures(case.write(tmp_path))
+
+    assert {verdict: dict(rules) for verdict, rules in figures.by_rule.items()} == {
+        "denied": {"cn.refused-medium": 1},
+        "deferred": {"courteous.hours": 1},
+        "held": {"cn.sensitive": 1},
+    }
+    assert (figures.revoked_by, figures.unused_by, figures.unknown) == ({"payment": 2}, {"revoked": 1}, 1)
+
+
+def test_a_contact_on_a_shared_number_is_counted_and_told_for_the_one_it_was_for(tmp_path: Path) -> None:
+    case = _full_case()
+    case.borrowers.append({**case.borrowers[0], "borrower_id": "B0", "region": "US-NY", "loans": []})
+    case.borrowers.append({**case.borrowers[0], "borrower_id": "B3", "region": "US-NY", "loans": []})
+    figures = read_figures(case.write(tmp_path))
+    other = figures.evidence.borrowers["B3"]
+
+    assert figures.shared_numbers == 1
+    assert {country for country, _, _ in figures.hours if country == "CN"}
+    assert sum(n for (country, _, _), n in figures.hours.items() if country == "US") == 1
+    assert [e.title for e in entries_of(figures.evidence, other)] == ["somebody with this number wrote"]
+
+
+@pytest.mark.parametrize(
+    ("days", "title"), [(1, "A day of a lender"), (3, "3 days of a lender"), (30, "A month of a lender")]
+)
+def test_the_title_says_how_long_it_was(days: int, title: str, tmp_path: Path) -> None:
+    folder = _submit_fully(tmp_path)
+    run = json.loads((folder / "run.json").read_text())
+    run["virtual_end"] = (datetime.fromisoformat(run["virtual_start"]) + timedelta(days=days)).isoformat()
+    (folder / "run.json").write_text(json.dumps(run))
+
+    assert summary_table(read_figures(folder), audit(folder)).title == title
+
+
+def test_a_run_past_the_last_announced_holidays_says_so_from_which_day_on() -> None:
+    dates = [date(2026, 12, 30) + timedelta(days=offset) for offset in range(4)]
+
+    assert calendar_note(dates[:2]) is None
+    assert "from 2027-01-01 on" in str(calendar_note(dates))
 
 
 def test_the_report_is_well_formed_and_refers_to_nothing_outside(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import phonenumbers
 import pytest
 from phonenumbers import timezone
@@ -45,9 +46,9 @@ def _live(plan: Plan, channel: CarrierChannel = "sms") -> tuple[list[tuple[datet
     world = VirtualWorld(plan=plan)
     published, said, now = [], [], plan.start
     while now < plan.end:
-        events, inbound = world.live(now)
-        published += [(now, event) for event in events]
-        said += inbound
+        news = world.live(now)
+        published += [(now, event) for event in news.events]
+        said += news.inbound
         if now.hour == 4:
             people = sorted(world.core.people.values(), key=lambda p: p.borrower_id)
             world.react([_delivery(p.borrower_id, p.numbers[0].value, now, channel) for p in people], now)
@@ -160,6 +161,47 @@ def test_numbers_are_unique_valid_and_lie_in_the_zone_that_the_lender_says(make:
         parsed = phonenumbers.parse(number.value)
         assert phonenumbers.is_valid_number(parsed), number.value
         assert tuple(timezone.time_zones_for_number(parsed)) == (number.zone,)
+
+
+def test_some_borrowers_share_a_number_and_what_is_said_from_it_is_said_once() -> None:
+    world = VirtualWorld(plan=_plan(borrowers=2_000, days=3))
+    holders: dict[str, list[str]] = {}
+    for person in world.core.people.values():
+        for number in person.numbers:
+            holders.setdefault(number.value, []).append(person.borrower_id)
+    shared = [people for people in holders.values() if len(people) > 1]
+
+    assert 0.01 < sum(len(people) - 1 for people in shared) / 2_000 < 0.02
+    world.live(START)
+    shared_number, (first, second, *_) = next((n, people) for n, people in holders.items() if len(people) > 1)
+    names = {b: world.core.people[b].name for b in (first, second)}
+    for name in names.values():
+        delivery = msgspec.structs.replace(_delivery(first, shared_number, START, "voice"), text=f"您好，{name}本人")
+        assert world.borrowers._addressed(delivery).person.name == name  # type: ignore[union-attr]
+
+
+def test_a_key_is_pressed_during_the_call_and_known_at_the_tick_that_brings_the_answer() -> None:
+    world = VirtualWorld(plan=_plan(borrowers=300))
+    world.live(START)
+    people = [person for person in world.core.people.values() if not person.american]
+    answered_at = START - timedelta(minutes=7)
+    world.react([_delivery(p.borrower_id, p.numbers[0].value, answered_at, "voice") for p in people], START)
+    pressed = world.live(START).inbound
+
+    assert len(pressed) > 100
+    assert {inbound.at - answered_at for inbound in pressed} == {timedelta(seconds=15), timedelta(seconds=30)}
+    assert [i.text for i in pressed if i.at - answered_at == timedelta(seconds=30)].count("5") == 0
+
+
+def test_what_happens_at_an_instant_is_divided_by_borrower_and_by_number_and_nothing_is_lost() -> None:
+    news = VirtualWorld(plan=_plan(borrowers=100)).live(START)
+    first, later = news.divided(lambda who: who.endswith(("1", "3", "5")))
+
+    assert [e for e in news.events if e in first.events] == first.events
+    assert len(first.events) + len(later.events) == len(news.events)
+    assert not {e.message.borrower_id for e in first.events} & {e.message.borrower_id for e in later.events}
+    assert first.events
+    assert later.events
 
 
 def _write_accounts(path: Path, rows: list[dict[str, int]], columns: tuple[str, ...] = COLUMNS) -> Path:

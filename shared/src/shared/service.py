@@ -31,7 +31,7 @@ from shared.loops import Loop, NextDueAt, RunOnce
 from shared.observability import logging
 from shared.postgres.engine import create_engine, service_database_url
 from shared.postgres.outbox import RELAY_RECORDS_MAX, Outbox
-from shared.simulation import SimulationControl
+from shared.simulation import Rest, SimulationControl
 
 Mode = Literal["live", "shadow"]
 RECONNECT_SECONDS: Final = 1.0
@@ -180,11 +180,11 @@ class Service:
         *,
         idle_seconds: float = 1.0,
         next_due_at: NextDueAt | None = None,
-        releases: bool = False,
+        rests: Rest | None = None,
         full_run: int = 1,
         pace_seconds: float = 0.0,
     ) -> None:
-        """Run `run_once` at its own pace; with `releases` it rests in a simulation outside the releases phase.
+        """Run `run_once` at its own pace; `rests` says when it does nothing in a simulation.
 
         It runs again at once after a run of `full_run` items; a smaller one has left nothing for now. `pace_seconds`
         makes it begin less often than the service's own pace.
@@ -192,7 +192,7 @@ class Service:
         virtual = self._simulation is not None
 
         def may_run() -> bool:
-            return not (releases and self._simulation is not None) or self._simulation.phase == "releases"
+            return self._simulation is None or self._simulation.lets_run(rests)
 
         self._loops[name] = Loop(
             name,

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 import msgspec
 
@@ -16,16 +16,19 @@ from shared.http import Request, Response
 if TYPE_CHECKING:
     from shared.service import Service
 
-Phase = Literal["clock", "events", "receipts", "releases"]
+Phase = Literal["clock", "events", "receipts", "releases", "sends"]
+Rest = Literal["outside_releases", "while_lines_are_down"]
+"""When a loop does nothing in a simulation: what is due leaves in one phase, and nothing is sent on a broken line."""
 WAIT_MS_MAX: Final = 1_000
 WAIT_STEP_SECONDS: Final = 0.002
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """The driver's order: it is `now`, and this phase begins."""
+    """The driver's order: it is `now`, and this phase begins. Without `sending` the lines to the providers are down."""
 
     now: datetime
     phase: Phase
+    sending: bool = True
 
 
 class SimulationControl:
@@ -33,8 +36,21 @@ class SimulationControl:
 
     def __init__(self, service: Service) -> None:
         self.phase: Phase = "clock"
+        self.sending = True
         self._service = service
         self._decoder = msgspec.json.Decoder(Tick)
+
+    def lets_run(self, rests: Rest | None) -> bool:
+        """Whether a loop that rests at such times may run now."""
+        match rests:
+            case None:
+                return True
+            case "outside_releases":
+                return self.phase == "releases"
+            case "while_lines_are_down":
+                return self.sending
+            case _:
+                assert_never(rests)
 
     def add_routes(self) -> None:
         """Serve both paths."""
@@ -47,7 +63,7 @@ class SimulationControl:
         clock = self._service.clock
         assert isinstance(clock, VirtualClock), "routes are only added with a virtual clock"
         clock.move_to(order.now)
-        self.phase = order.phase
+        self.phase, self.sending = order.phase, order.sending
         for loop in self._service.loops:
             loop.wake()
         return Response(status=204)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -12,6 +13,7 @@ from decorum_simulation.agenda import Agenda, rounded_up
 from decorum_simulation.borrowers.purses import Purses
 from decorum_simulation.borrowers.world import BorrowerWorld
 from decorum_simulation.carrier.exchange import Delivery, Inbound
+from decorum_simulation.conditions import USUAL, Conditions
 from decorum_simulation.draws import chance, integer
 from decorum_simulation.lender.accounts import Replay, publish_history, replays
 from decorum_simulation.lender.core import AMERICAN_BOOKS, LenderCore
@@ -35,6 +37,28 @@ class Plan:
     seed: int
     portfolio: Path | None = None
     limit: int | None = None
+    conditions: Conditions = USUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What lender and borrowers did at an instant."""
+
+    events: list[LenderEvent] = field(default_factory=list)
+    inbound: list[Inbound] = field(default_factory=list)
+
+    def divided(self, comes_later: Callable[[str], bool]) -> tuple[News, News]:
+        """What comes first and what later: all events of a borrower, and all that is said from a number, together."""
+        of_borrower = {b: comes_later(b) for b in {event.message.borrower_id for event in self.events}}
+        of_number = {number: comes_later(number) for number in {inbound.sender for inbound in self.inbound}}
+        first, later = (
+            News(
+                events=[event for event in self.events if of_borrower[event.message.borrower_id] is late],
+                inbound=[inbound for inbound in self.inbound if of_number[inbound.sender] is late],
+            )
+            for late in (False, True)
+        )
+        return first, later
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,10 +80,11 @@ class VirtualWorld:
         happenings = Happenings(core=self.core, agenda=self.agenda, seed=plan.seed, start=plan.start, end=plan.end)
         if plan.portfolio is None:
             day = plan.start.astimezone(ZoneInfo(SHANGHAI)).date()
-            for account in synthetic_accounts(plan.borrowers, seed=plan.seed, start=day):
+            shared = plan.conditions.family_share
+            for account in synthetic_accounts(plan.borrowers, seed=plan.seed, start=day, family_share=shared):
                 self.core.enrol(account.person, account.loans, plan.start)
                 self.borrowers.settle(account, plan.start, plan.end, pays_by_itself=True)
-                happenings.plan(account)
+                happenings.plan(account, shares_number=self.borrowers.shares_number(account))
         else:
             for replay in replays(plan.portfolio, plan.limit, seed=plan.seed, start=plan.start):
                 self._enrol_replay(replay, happenings)
@@ -110,7 +135,7 @@ class VirtualWorld:
         for delivery in sorted(deliveries, key=lambda d: (d.at, d.attempt_id)):
             self.borrowers.react(delivery, now)
 
-    def live(self, now: datetime) -> tuple[list[LenderEvent], list[Inbound]]:
+    def live(self, now: datetime) -> News:
         """Everything due up to `now`: the events to publish, in the platform's order, and what borrowers sent."""
         self.agenda.run_due(now)
         self.core.close_tick(now)
@@ -122,7 +147,7 @@ class VirtualWorld:
             if chance(DUPLICATED_SHARE, self.plan.seed, key, "published twice"):
                 delay = timedelta(minutes=integer(1, 600, self.plan.seed, key, "published again after"))
                 self.agenda.add(now + delay, f"repeat {key}", partial(self._repeat, event))
-        return [*fresh, *repeated], inbound
+        return News(events=[*fresh, *repeated], inbound=inbound)
 
     def _repeat(self, event: LenderEvent, _now: datetime) -> None:
         self._repeats.append(event)

@@ -184,7 +184,7 @@ def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: Upkee
     if service.mode == "live":
         service.add_loop(LookupLoop.name, sending.lookups.run_once, idle_seconds=1.0)
         for dispatch in sending.dispatches:
-            service.add_loop(dispatch.name, dispatch.run_once, idle_seconds=0.2)
+            service.add_loop(dispatch.name, dispatch.run_once, idle_seconds=0.2, rests="while_lines_are_down")
             woken.append(dispatch.name)
     for name in woken:
         service.after_batch(lambda name=name: service.wake(name))  # type: ignore[misc]

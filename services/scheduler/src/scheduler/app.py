@@ -47,7 +47,7 @@ def _add_loops(service: Service, releases: ReleaseLoop) -> None:
         releases.run_once,
         idle_seconds=0.5,
         next_due_at=releases.next_due_at,
-        releases=True,
+        rests="outside_releases",
         full_run=releases.borrowers_max,
     )
 

@@ -8,6 +8,7 @@ Sunday's on Monday.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cache
 from typing import Final, Literal
@@ -69,6 +70,16 @@ def day_kind(country: Country, day: date) -> DayKind:
     if day in _CHINA_BREAKS[day.year]:
         return "holiday"
     return "weekend" if weekend and day not in _CHINA_MAKE_UP else "workday"
+
+
+def first_unknown_day(country: Country, days: Iterable[date]) -> date | None:
+    """The first of `days` whose kind nobody has announced yet; None where all are known."""
+    for day in sorted(days):
+        try:
+            day_kind(country, day)
+        except NoCalendar:
+            return day
+    return None
 
 
 def published_chinese_kind(day: date) -> DayKind:

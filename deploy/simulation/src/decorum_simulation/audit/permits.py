@@ -64,7 +64,8 @@ def _check_permit(
     elif request.not_after is None or request.not_after > expires_at:
         findings.add("not_after_beyond_permit", request.at, "The carrier was given more time than the permit.", **ids)
     revoked = [at for at, sequence in revocations.get(request.attempt_id, []) if sequence > permit.borrower_sequence]
-    if revoked and min(revoked) < request.at:
+    # What is known at an instant is known before anything is sent at it.
+    if revoked and min(revoked) <= request.at:
         findings.add("permit_revoked", request.at, f"Its permit was revoked at {min(revoked)}.", **ids)
     borrower = evidence.borrowers.get(permit.borrower_id)
     if borrower is None or request.to not in borrower.numbers or request.channel != permit.channel:
@@ -83,8 +84,27 @@ def _revocations(evidence: Evidence) -> dict[str, list[tuple[datetime, int]]]:
     return found
 
 
+def _check_unused(evidence: Evidence, findings: Findings) -> None:
+    """A permit that was used, or may have been, is made or unknown: as not made it would count towards nothing."""
+    unused = {(end.attempt_id, end.submission_number) for _, end in evidence.of_type("contact-not-made", End)}
+    for request in evidence.requests:
+        permit = evidence.permit_of(request)
+        if permit is None or evidence.is_rejected(request.attempt_id):
+            continue
+        findings.checked["used permits"] += 1
+        if (request.attempt_id, permit.submission_number) in unused:
+            findings.add(
+                "sent_but_not_made",
+                request.at,
+                "The carrier was called, and the permit ended as not made.",
+                attempt_id=request.attempt_id,
+                decision_id=permit.decision_id,
+            )
+
+
 def check_permit_ends(evidence: Evidence, findings: Findings) -> None:
     """Every permit whose time was over before the run's end has exactly one end: made, not made or unknown."""
+    _check_unused(evidence, findings)
     ends = Counter((end.attempt_id, end.submission_number) for name in ENDS for _, end in evidence.of_type(name, End))
     for permits in evidence.permits.values():
         for permit in permits:

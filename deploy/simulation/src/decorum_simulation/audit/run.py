@@ -13,6 +13,7 @@ from decorum_simulation.audit.hours import check_hours, check_inconvenient
 from decorum_simulation.audit.money import check_amounts, check_books
 from decorum_simulation.audit.permits import check_permit_ends, check_permits
 from decorum_simulation.audit.records import Borrower, Evidence, read_run
+from decorum_simulation.audit.shared_numbers import check_numbers, check_replies
 from decorum_simulation.audit.stops import check_confirmations, check_opt_outs, check_restrictions
 from decorum_simulation.audit.violations import Findings, Violation
 
@@ -38,13 +39,15 @@ def audit(folder: Path) -> AuditResult:
 def audit_evidence(evidence: Evidence) -> AuditResult:
     """Check a run that was read."""
     findings = Findings()
-    owners = _owners(evidence)
+    owners = owners_of(evidence)
     check_hours(evidence, owners, findings)
     check_inconvenient(evidence, owners, findings)
     check_caps(evidence, owners, findings)
+    check_numbers(evidence, owners, findings)
     check_permits(evidence, findings)
     check_permit_ends(evidence, findings)
     check_opt_outs(evidence, owners, findings)
+    check_replies(evidence, findings)
     check_confirmations(evidence, owners, findings)
     check_restrictions(evidence, owners, findings)
     check_amounts(evidence, owners, findings)
@@ -55,7 +58,7 @@ def audit_evidence(evidence: Evidence) -> AuditResult:
     return AuditResult(violations=tuple(ordered), checked=findings.checked)
 
 
-def _owners(evidence: Evidence) -> dict[str, Borrower]:
+def owners_of(evidence: Evidence) -> dict[str, Borrower]:
     """Whom each request of the carrier concerned: by the permit, else by the number."""
     by_number = {number: borrower for borrower in evidence.borrowers.values() for number in borrower.numbers}
     owners: dict[str, Borrower] = {}

@@ -10,6 +10,8 @@ import unicodedata
 from itertools import product
 from typing import Final
 
+from decorum_simulation.audit.records import Inbound
+
 STOP_KEY: Final = "9"
 ALONE: Final = frozenset(
     ("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "t", "td", "n")
@@ -30,6 +32,11 @@ ENGLISH: Final = re.compile(
     r"(?:\bdo not|\bdont|\bnever|\bno more) (?:ever )?(?:contact|call|text|message|send)"
 )
 _SIMPLIFIED: Final = str.maketrans("訂絕聯係繫發電騷擾來別複復", "订绝联系系发电骚扰来别复复")
+
+
+def says_stop(item: Inbound) -> bool:
+    """Whether an inbound message is a stop: the key, or the words."""
+    return item.text.strip() == STOP_KEY if item.kind == "keypress" else is_stop(item.text)
 
 
 def is_stop(text: str) -> bool:

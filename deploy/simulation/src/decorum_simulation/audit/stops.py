@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from decorum_simulation.audit.hours import Consent
-from decorum_simulation.audit.records import Borrower, CarrierLine, Evidence
-from decorum_simulation.audit.stop_words import STOP_KEY, is_stop
+from decorum_simulation.audit.records import Borrower, Evidence
+from decorum_simulation.audit.stop_words import says_stop
 from decorum_simulation.audit.violations import Findings
 
 SAYS_MORE: Final = re.compile(
@@ -21,6 +21,9 @@ SAYS_MORE: Final = re.compile(
 """What a confirmation of an opt-out has no business to say."""
 BANNING: Final = frozenset({"attorney", "cease", "dispute", "bankruptcy", "deceased", "identity_theft", "vulnerable"})
 Period = tuple[datetime, datetime | None]
+WishPeriod = tuple[str, datetime, datetime | None]
+"""The wish's id, and from when until when it holds."""
+Wishes = defaultdict[tuple[str, str], list[WishPeriod]]
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +55,7 @@ class Restriction(msgspec.Struct, frozen=True, kw_only=True):
 def check_opt_outs(evidence: Evidence, owners: dict[str, Borrower], findings: Findings) -> None:
     """Stops sent by text or pressed on a call bind their number; wishes told to the lender bind as they say."""
     by_number = _stops_by_number(evidence)
-    wishes = _wishes(evidence)
+    wishes, of_numbers = _wishes(evidence)
     purposes = {s.attempt_id: s.purpose for _, s in evidence.of_type("attempt-submitted", _Purpose)}
     for request in evidence.requests:
         findings.checked["opt-outs"] += 1
@@ -68,11 +71,14 @@ def check_opt_outs(evidence: Evidence, owners: dict[str, Borrower], findings: Fi
                 attempt_id=request.attempt_id,
                 borrower_id=borrower.borrower_id if borrower else None,
             )
-        elif borrower is not None and _wished_away(request, wishes.get(borrower.borrower_id, {})):
+        elif borrower is not None and (
+            _in_any(request.at, of_numbers.get((request.channel, request.to), []))
+            or _in_any(request.at, wishes.get((borrower.borrower_id, request.channel), []))
+        ):
             findings.add(
                 "after_opt_out",
                 request.at,
-                "The borrower had asked the lender not to use this channel or number.",
+                "Somebody who has this number had asked the lender not to use it, or the borrower not this channel.",
                 attempt_id=request.attempt_id,
                 borrower_id=borrower.borrower_id,
             )
@@ -113,39 +119,47 @@ class _Purpose(msgspec.Struct, frozen=True, kw_only=True):
 def _stops_by_number(evidence: Evidence) -> dict[tuple[str, str], datetime]:
     stops: dict[tuple[str, str], datetime] = {}
     for item in evidence.inbound:
-        stop = item.text.strip() == STOP_KEY if item.kind == "keypress" else is_stop(item.text)
-        if stop and item.known_at is not None:
+        if says_stop(item) and item.known_at is not None:
             key = ("voice" if item.kind == "keypress" else "sms", item.sender)
             stops[key] = min(stops.get(key, item.known_at), item.known_at)
     return stops
 
 
-def _wishes(evidence: Evidence) -> dict[str, dict[tuple[str, str | None], list[Period]]]:
-    """By borrower: channel and number (None: the whole channel) with the periods in which they were ruled out."""
-    values = {
+def values_of_points(evidence: Evidence) -> dict[tuple[str, str], str]:
+    """The number behind each contact point of a borrower."""
+    return {
         (profile.borrower_id, point.contact_point_id): point.value
         for _, profile in evidence.of_type("borrower-updated", Profile)
         for point in profile.contact_points
     }
-    latest: dict[str, tuple[datetime, Consent]] = {}
-    wishes: defaultdict[str, dict[tuple[str, str | None], list[Period]]] = defaultdict(dict)
+
+
+def _wishes(evidence: Evidence) -> tuple[Wishes, Wishes]:
+    """When channels were ruled out: by (borrower, channel), and by (channel, number), whoever asked for it.
+
+    A number is shared by everybody who has it, so that what one of them asks for it binds it for all.
+    """
+    values = values_of_points(evidence)
+    in_force: dict[str, bool] = {}
+    whole: Wishes = defaultdict(list)
+    of_numbers: Wishes = defaultdict(list)
     for event, consent in evidence.of_type("consent-changed", Consent):
         if consent.kind != "opt_out" or consent.channel is None:
             continue
-        number = values.get((consent.borrower_id, consent.contact_point_id)) if consent.contact_point_id else None
-        periods = wishes[consent.borrower_id].setdefault((consent.channel, number), [])
-        before = latest.get(consent.consent_id)
-        if before is not None and before[1].in_force and not consent.in_force and periods:
-            periods[-1] = (periods[-1][0], event.time)
+        periods = whole[(consent.borrower_id, consent.channel)]
+        if consent.contact_point_id:
+            periods = of_numbers[(consent.channel, values.get((consent.borrower_id, consent.contact_point_id), ""))]
+        own = next((period for period in reversed(periods) if period[0] == consent.consent_id), None)
+        if in_force.get(consent.consent_id) and not consent.in_force and own is not None:
+            periods[periods.index(own)] = (own[0], own[1], event.time)
         if consent.in_force:
-            periods.append((max(event.time, consent.effective_from), consent.effective_until))
-        latest[consent.consent_id] = (event.time, consent)
-    return wishes
+            periods.append((consent.consent_id, max(event.time, consent.effective_from), consent.effective_until))
+        in_force[consent.consent_id] = consent.in_force
+    return whole, of_numbers
 
 
-def _wished_away(request: CarrierLine, wishes: dict[tuple[str, str | None], list[Period]]) -> bool:
-    periods = [*wishes.get((request.channel, None), []), *wishes.get((request.channel, request.to), [])]
-    return any(_inside(request.at, period) for period in periods)
+def _in_any(at: datetime, periods: list[WishPeriod]) -> bool:
+    return any(_inside(at, (start, end)) for _, start, end in periods)
 
 
 def check_restrictions(evidence: Evidence, owners: dict[str, Borrower], findings: Findings) -> None:

@@ -18,6 +18,7 @@ Kind = Literal[
     "cap_calls_day",
     "cap_calls_week",
     "cap_all_week",
+    "cap_number_day",
     "extra_reply",
     "seven_in_seven",
     "call_after_conversation",
@@ -31,6 +32,8 @@ Kind = Literal[
     "after_opt_out",
     "extra_confirmation",
     "confirmation_says_more",
+    "stop_not_for_all",
+    "promise_of_several",
     "after_restriction",
     "after_full_payment",
     "nothing_overdue",
@@ -46,6 +49,7 @@ Kind = Literal[
     "decision_twice",
     "permit_without_end",
     "permit_ended_twice",
+    "sent_but_not_made",
     "out_of_order",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)

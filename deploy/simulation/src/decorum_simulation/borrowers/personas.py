@@ -28,6 +28,13 @@ PICK_UPS: Final[tuple[tuple[PickUp, float], ...]] = (
     ("hangs_up", 0.058),
 )
 """What whoever picks up a call does at its opening."""
+ANOTHER_PERSON: Final[tuple[tuple[Reaction, float], ...]] = (
+    ("ignore", 0.66),
+    ("wrong_person", 0.16),
+    ("stop", 0.12),
+    ("other", 0.06),
+)
+"""What somebody else with the same number does about a text or a call that isn't for them."""
 PERSONAS: Final[tuple[tuple[Persona, float], ...]] = (
     ("punctual", 0.33),
     ("forgetful", 0.31),

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from decorum_simulation.agenda import Agenda
 from decorum_simulation.borrowers import phrases
 from decorum_simulation.borrowers.personas import (
+    ANOTHER_PERSON,
     CURES_ALONE,
     KEEPS_PROMISE,
     PAYS_ON_TIME,
@@ -28,6 +29,12 @@ from decorum_simulation.lender.loans import Loan
 from decorum_simulation.lender.portfolio import Account
 from shared.ids import derive
 
+ANOTHER_READS_SHARE = 0.3
+"""How often a shared number is picked up, or its text read, by somebody for whom it isn't."""
+UNTOLD_SHARE = 0.3
+"""Texts of which the carrier doesn't say what they answer."""
+KEY_PAUSE = timedelta(seconds=15)
+
 
 @dataclass(slots=True, kw_only=True)
 class BorrowerWorld:
@@ -39,18 +46,24 @@ class BorrowerWorld:
     seed: int
     outbox: list[Inbound] = field(default_factory=list)
     _accounts: dict[str, Account] = field(default_factory=dict)
-    _by_number: dict[str, str] = field(default_factory=dict)
+    _by_number: dict[str, list[str]] = field(default_factory=dict)
     _contacts: dict[str, int] = field(default_factory=dict)
+    _pressed: dict[str, int] = field(default_factory=dict)
+    """Keys pressed by attempt."""
 
     def settle(self, account: Account, start: datetime, end: datetime, *, pays_by_itself: bool) -> None:
         """A borrower enters the world; `pays_by_itself`: also pays instalments without being asked."""
         person = account.person
         self._accounts[person.borrower_id] = account
         for number in person.numbers:
-            self._by_number[number.value] = person.borrower_id
+            self._by_number.setdefault(number.value, []).append(person.borrower_id)
         if pays_by_itself:
             for loan in account.loans:
                 self._plan_spontaneous(account, loan, start, end)
+
+    def shares_number(self, account: Account) -> bool:
+        """Whether somebody settled before has a number of this borrower's too."""
+        return any(len(self._by_number[number.value]) > 1 for number in account.person.numbers)
 
     def _plan_spontaneous(self, account: Account, loan: Loan, start: datetime, end: datetime) -> None:
         persona, zone = account.persona, account.person.zones[0]
@@ -73,10 +86,15 @@ class BorrowerWorld:
 
     def react(self, delivery: Delivery, now: datetime) -> None:
         """Something arrived: a text was read, a call was answered."""
-        borrower_id = self._by_number.get(delivery.to)
-        if borrower_id is None:
+        account = self._addressed(delivery)
+        if account is None:
             return
-        account = self._accounts[borrower_id]
+        if len(self._by_number[delivery.to]) > 1 and chance(
+            ANOTHER_READS_SHARE, self.seed, delivery.attempt_id, "another reads"
+        ):
+            self._follow_another(account, delivery, now)
+            return
+        borrower_id = account.person.borrower_id
         self._contacts[borrower_id] = number = self._contacts.get(borrower_id, 0) + 1
         loans = self._overdue(account, now)
         if delivery.channel == "voice":
@@ -87,6 +105,19 @@ class BorrowerWorld:
             odds = TO_TEXT[account.persona] if loans else TO_REMINDER[account.persona]
         reaction = reaction_to(odds, number, self.seed, borrower_id, delivery.attempt_id)
         self._follow(reaction, account, delivery, now)
+
+    def _addressed(self, delivery: Delivery) -> Account | None:
+        """Whom it is for: of several people with one number the one who is called by name, else the first."""
+        holders = [self._accounts[borrower_id] for borrower_id in self._by_number.get(delivery.to, ())]
+        named = (account for account in holders if account.person.name in delivery.text)
+        return next(named, holders[0] if holders else None)
+
+    def _follow_another(self, account: Account, delivery: Delivery, now: datetime) -> None:
+        reaction = weighted(ANOTHER_PERSON, self.seed, delivery.attempt_id, "another's reaction")
+        if delivery.channel == "sms":
+            self._follow(reaction, account, delivery, now)
+        elif reaction in ("wrong_person", "stop"):
+            self._send(account, delivery, phrases.NOT_ME if reaction == "wrong_person" else phrases.KEYS["stop"], now)
 
     def _confirms(self, account: Account, delivery: Delivery, now: datetime) -> bool:
         """Whether whoever picked up says that they are the one who is called; for nobody else is the rest."""
@@ -155,12 +186,15 @@ class BorrowerWorld:
         return [loan for loan in account.loans if loan.overdue(self.core.today(loan, now)).total_minor > 0]
 
     def _send(self, account: Account, delivery: Delivery, content: str, now: datetime) -> None:
-        """Type an answer after a while, or press a key during the call: at the next tick, in the order of pressing."""
-        at = now + timedelta(seconds=30)
-        if delivery.channel == "sms":
-            at = self._awake(
-                now + timedelta(minutes=between(3, 240, self.seed, delivery.attempt_id, "answers in")), account
-            )
+        """Type an answer after a while, or press a key during the call, in the order of pressing."""
+        key, pressed_at = delivery.attempt_id, None
+        if delivery.channel == "voice":
+            at, said_before = now, self._pressed.get(key, 0)
+            self._pressed[key] = said_before + 1
+            pressed_at = delivery.at + (1 + said_before) * KEY_PAUSE
+        else:
+            at = self._awake(now + timedelta(minutes=between(3, 240, self.seed, key, "answers in")), account)
+        told = delivery.channel == "voice" or not chance(UNTOLD_SHARE, self.seed, key, "untold")
 
         def send(then: datetime) -> None:
             self.outbox.append(
@@ -169,12 +203,12 @@ class BorrowerWorld:
                     channel=delivery.channel,
                     sender=delivery.to,
                     text=content,
-                    at=then,
-                    in_reply_to=delivery.message_id,
+                    at=pressed_at or then,
+                    in_reply_to=delivery.message_id if told else None,
                 )
             )
 
-        self.agenda.add(at, f"says {delivery.attempt_id}", send)
+        self.agenda.add(at, f"says {key}", send)
 
     def _awake(self, at: datetime, account: Account) -> datetime:
         """`at`, or eight in the morning if that is at night for the borrower."""

@@ -8,7 +8,7 @@ from typing import Literal
 from decorum_simulation.draws import between, chance, weighted
 
 CarrierChannel = Literal["sms", "voice"]
-Verdict = Literal["accepted", "blocked", "invalid_number", "unavailable"]
+Verdict = Literal["accepted", "blocked", "invalid_number", "unavailable", "swallowed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,8 @@ class Conduct:
     """Shares of everything that may go wrong, each in [0, 1], and the latency of every answer in wall time.
 
     `timeout_share`: the request is taken and its answer never comes. `disconnect_share`: it is taken and the
-    connection breaks inside the answer. `loss_share`: it is taken and nothing is heard of it again.
+    connection breaks inside the answer. `loss_share`: it is taken and nothing is heard of it again. `swallowed_share`:
+    the connection breaks and the carrier itself knows nothing of it afterwards.
     """
 
     reject_share: float = 0.01
@@ -28,6 +29,7 @@ class Conduct:
     dead_line_share: float = 0.015
     timeout_share: float = 0.0
     disconnect_share: float = 0.002
+    swallowed_share: float = 0.0
     latency_ms: float = 0.0
     delay_scale: float = 1.0
     """Receipts come after so much of the delay that they would have taken."""
@@ -51,6 +53,8 @@ def fate_of(attempt_id: str, channel: CarrierChannel, to: str, *, conduct: Condu
         return Fate(verdict="unavailable")
     if chance(conduct.reject_share, seed, attempt_id, "reject"):
         return Fate(verdict="blocked")
+    if chance(conduct.swallowed_share, seed, attempt_id, "swallowed"):
+        return Fate(verdict="swallowed", answer_lost="disconnect")
     answer_lost: Literal["no", "timeout", "disconnect"] = "no"
     if chance(conduct.timeout_share, seed, attempt_id, "timeout"):
         answer_lost = "timeout"

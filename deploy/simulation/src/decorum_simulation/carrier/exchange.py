@@ -154,6 +154,8 @@ class Exchange:
         if not (request.to.startswith("+") and request.to[1:].isdigit() and 8 <= len(request.to) <= 16):
             return self._refuse(now, request, channel, "invalid_number", 422)
         fate = fate_of(key, channel, request.to, conduct=self.conduct, seed=self.seed)
+        if fate.verdict == "swallowed":
+            return Taken(status=202, body={}, lost=fate.answer_lost)
         if fate.verdict != "accepted":
             return self._refuse(now, request, channel, fate.verdict, 503 if fate.verdict == "unavailable" else 422)
         return self._accept(now, request, channel, fate)

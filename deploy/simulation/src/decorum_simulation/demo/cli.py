@@ -1,4 +1,4 @@
-"""`decorum demo`: a month of a lender in about two minutes, with its audit and its report."""
+"""`decorum demo`: a month of a lender, or any number of days, with its audit and its report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def demo_command(
     limit: Annotated[int | None, typer.Option(help="at most so many accounts of the portfolio")] = None,
     out: Annotated[Path, typer.Option(help="folder for the files and the report")] = Path("var/demo"),
 ) -> None:
-    """Live a month of a lender in virtual time on the real services; leaves files, an audit and a report.
+    """Live a month of a lender, or DAYS of it, in virtual time on the real services; leaves files, audit and report.
 
     Ends with 1 if the audit finds a violation or a record could not be handled.
     The audit can be repeated from the files alone: `decorum audit`.

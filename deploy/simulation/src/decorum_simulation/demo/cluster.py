@@ -9,10 +9,10 @@ from typing import Final, Self
 
 from decorum_local.platform import LocalPlatform
 from decorum_local.stack import SERVICES, Stack, StackOptions
+from decorum_simulation.demo.driver import CARRIER
 from decorum_simulation.demo.participants import Participant
 from decorum_simulation.virtual_world import Plan
 
-CARRIER: Final = "carrier"
 PARTITIONS: Final = 1
 """One replica of each service reads all: fewer partitions mean fewer and larger batches."""
 
@@ -67,6 +67,7 @@ class Cluster:
                 "CARRIER_SEED": str(self._plan.seed),
                 "CARRIER_LOG": str(self._journal.absolute()),
                 "CARRIER_WEBHOOKS_IN_FLIGHT_MAX": "64",
+                "CARRIER_SWALLOWED_SHARE": str(self._plan.conditions.swallowed_share),
             }
         )
         self._stack = Stack(self.platform, self._folder / "logs", options)

@@ -14,9 +14,10 @@ from decorum_simulation.demo.options import DemoOptions
 from decorum_simulation.demo.participants import DemoStuck
 from decorum_simulation.demo.run import DemoResult, Watcher, run_demo
 from decorum_simulation.lender.people import SHANGHAI
-from decorum_simulation.report.figures import Figures, read_figures
+from decorum_simulation.report.figures import Figures, calendar_note, read_figures
 
 SHOWN_MAX = 10
+SHOWN_RULES_MAX = 8
 
 
 def run_with_progress(options: DemoOptions) -> int:
@@ -30,6 +31,8 @@ def run_with_progress(options: DemoOptions) -> int:
         TimeElapsedColumn(),
     )
     plan = options.plan()
+    if note := calendar_note(options.dates()):
+        console.print(f"[yellow]{note}[/yellow]")
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=(plan.end - plan.start).total_seconds(), day="")
 
@@ -62,16 +65,19 @@ def _show(console: Console, options: DemoOptions, result: DemoResult) -> None:
 
 
 def summary_table(figures: Figures, audit: AuditResult) -> Table:
-    """What came of the month, in one column of numbers."""
-    table = Table(title="A month of a lender", show_header=False, title_justify="left")
-    table.add_column(style="dim")
+    """What came of the run, in one column of numbers."""
+    table = Table(title=figures.title, show_header=False, title_justify="left")
+    table.add_column(style="dim", overflow="fold")
     table.add_column(justify="right")
     for name, value in figures.summary():
         table.add_row(name, value)
+    if note := calendar_note(figures.dates()):
+        table.add_section()
+        table.add_row(f"[yellow]{note}[/yellow]", "")
     table.add_section()
-    for title, rules in (("deferred", figures.deferred_by_rule), ("denied", figures.denied_by_rule)):
-        for rule, count in rules.most_common(8):
-            table.add_row(f"{title} by {rule}", f"{count:,}")
+    for verdict, rules in (*figures.by_rule.items(), ("revoked", figures.revoked_by)):
+        for rule, count in sorted(rules.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_RULES_MAX]:
+            table.add_row(f"{verdict} by {rule}", f"{count:,}")
     table.add_section()
     style = "red" if audit.violations else "green"
     table.add_row("violations found by the audit", f"[{style}]{len(audit.violations):,}[/{style}]")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from decorum_simulation.conditions import USUAL, Conditions
 from decorum_simulation.lender.people import SHANGHAI
 from decorum_simulation.virtual_world import Plan
 from shared.errors import Rejection
@@ -31,6 +32,7 @@ class DemoOptions:
     out: Path
     portfolio: Path | None = None
     limit: int | None = None
+    conditions: Conditions = USUAL
 
     def __post_init__(self) -> None:
         if not 1 <= self.borrowers <= BORROWERS_MAX:
@@ -44,6 +46,10 @@ class DemoOptions:
         if self.limit is not None and self.portfolio is None:
             raise Rejection("--limit needs --portfolio: it says how many of its accounts are replayed")
 
+    def dates(self) -> list[date]:
+        """Every date of the run in Shanghai."""
+        return [self.start + timedelta(days=offset) for offset in range(self.days)]
+
     def plan(self) -> Plan:
         """The virtual world's part of the options."""
         start = datetime.combine(self.start, time(0), ZoneInfo(SHANGHAI)).astimezone(UTC)
@@ -55,6 +61,7 @@ class DemoOptions:
             seed=self.seed,
             portfolio=self.portfolio,
             limit=self.limit,
+            conditions=self.conditions,
         )
 
 

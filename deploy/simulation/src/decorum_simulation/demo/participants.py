@@ -13,7 +13,7 @@ import msgspec
 
 from decorum_simulation.http_client import HttpClient
 
-Phase = Literal["clock", "events", "receipts", "releases"]
+Phase = Literal["clock", "events", "receipts", "releases", "sends"]
 QUIET_TIMEOUT_SECONDS: Final = 180.0
 """So long without any progress means that something is stuck."""
 WAIT_MS: Final = 200
@@ -49,9 +49,9 @@ class Participant:
     def __post_init__(self) -> None:
         self.client = HttpClient(self.url, connections_max=2, timeout_seconds=60)
 
-    async def tick(self, now: datetime, phase: Phase) -> None:
-        """Move its clock and begin a phase."""
-        body = msgspec.json.encode({"now": now, "phase": phase})
+    async def tick(self, now: datetime, phase: Phase, *, sending: bool = True) -> None:
+        """Move its clock and begin a phase; without `sending` nothing leaves for the carrier until it is told again."""
+        body = msgspec.json.encode({"now": now, "phase": phase, "sending": sending})
         answer = await self.client.request("POST", "/simulation/tick", body=body)
         if answer.status != 204:
             raise DemoStuck(f"{self.name} refused the tick: {answer.status} {answer.body[:200]!r}")
@@ -88,10 +88,14 @@ class Ensemble:
     published: dict[str, int]
     """Next offsets of what the driver itself published; the publisher's own record."""
 
-    async def tick(self, now: datetime, phase: Phase, *names: str) -> None:
+    def named(self, name: str) -> Participant:
+        """One of them."""
+        return next(participant for participant in self.participants if participant.name == name)
+
+    async def tick(self, now: datetime, phase: Phase, *names: str, sending: bool = True) -> None:
         """Begin a phase at all processes, or at those named."""
         chosen = [p for p in self.participants if not names or p.name in names]
-        await asyncio.gather(*(p.tick(now, phase) for p in chosen))
+        await asyncio.gather(*(p.tick(now, phase, sending=sending) for p in chosen))
 
     async def quiet(self) -> None:
         """Return once two successive snapshots are equal, all is consumed that was published and nobody is busy.

@@ -14,12 +14,13 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from decorum_simulation.audit.run import AuditResult, audit
-from decorum_simulation.demo.cluster import CARRIER, Cluster
+from decorum_simulation.demo.cluster import Cluster
 from decorum_simulation.demo.collect import collect, write_run
-from decorum_simulation.demo.driver import SCHEDULER, Driver
+from decorum_simulation.demo.driver import Driver
 from decorum_simulation.demo.options import DemoOptions
 from decorum_simulation.demo.participants import Ensemble
 from decorum_simulation.demo.topics import count_dead_letters
+from decorum_simulation.lines import Lines
 from decorum_simulation.report.page import write_report
 from decorum_simulation.virtual_world import VirtualWorld
 from shared.errors import Rejection
@@ -84,17 +85,9 @@ async def _live(
 ) -> tuple[int, int, float]:
     servers = cluster.platform.kafka_bootstrap_servers
     publisher = Publisher(bootstrap_servers=servers, client_id="lender")
-    participants = cluster.participants()
-    ensemble = Ensemble(participants, publisher.published)
-    by_name = {participant.name: participant for participant in participants}
-    driver = Driver(
-        world=world,
-        ensemble=ensemble,
-        carrier=by_name[CARRIER],
-        scheduler=by_name[SCHEDULER],
-        publisher=publisher,
-        on_tick=watcher.on_tick,
-    )
+    ensemble = Ensemble(cluster.participants(), publisher.published)
+    lines = Lines(seed=options.seed, conditions=options.conditions)
+    driver = Driver(world=world, ensemble=ensemble, publisher=publisher, on_tick=watcher.on_tick, lines=lines)
     await publisher.start()
     try:
         watcher.say("living")

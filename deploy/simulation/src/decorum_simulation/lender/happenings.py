@@ -19,8 +19,12 @@ from shared.contracts.types import Channel, RestrictionKind
 from shared.ids import derive
 
 AGENCY: Final = "agency-harbour"
+DESK_OPENS: Final = time(9)
+DESK_MINUTES: Final = 9 * 60
 RESTRICTED_SHARE: Final = 0.018
 WISHES_SHARE: Final = 0.02
+HOUSE_RULE_SHARE: Final = 0.5
+"""Of those who share a number, how many tell the lender that it isn't to be used."""
 AGENCY_SHARE: Final = 0.2
 _RESTRICTIONS: Final[tuple[tuple[RestrictionKind, float], ...]] = (
     ("dispute", 0.4),
@@ -43,13 +47,15 @@ class Happenings:
     start: datetime
     end: datetime
 
-    def plan(self, account: Account) -> None:
+    def plan(self, account: Account, *, shares_number: bool = False) -> None:
         """Put everything that will happen to this borrower on the agenda."""
         borrower_id = account.person.borrower_id
         if chance(RESTRICTED_SHARE, self.seed, borrower_id, "restricted"):
-            self._at(borrower_id, "restriction", partial(self._restrict, account))
+            self._at(account, "restriction", partial(self._restrict, account))
         if chance(WISHES_SHARE, self.seed, borrower_id, "wishes"):
-            self._at(borrower_id, "wish", partial(self._wish, account))
+            self._at(account, "wish", partial(self._wish, account))
+        if shares_number and chance(HOUSE_RULE_SHARE, self.seed, borrower_id, "house rule"):
+            self._at(account, "house rule", partial(self._leave_number_alone, account))
         local = ZoneInfo(account.person.zones[0])
         today = self.start.astimezone(local).date()
         oldest = max((loan.days_past_due(today) for loan in account.loans), default=0)
@@ -58,12 +64,16 @@ class Happenings:
                 at = self._agency_instant(account, number)
                 self.agenda.add(at, f"agency {borrower_id} {number}", partial(self._agency, account, number))
         if oldest > 120 and chance(0.3, self.seed, borrower_id, "sold"):
-            self._at(borrower_id, "sold", partial(self._sell, account))
+            self._at(account, "sold", partial(self._sell, account))
 
-    def _at(self, borrower_id: str, what: str, action: Callable[[datetime], None]) -> None:
+    def _at(self, account: Account, what: str, action: Callable[[datetime], None]) -> None:
+        """On some day of the run, while the lender's desk is open where the borrower lives."""
+        borrower_id, zone = account.person.borrower_id, ZoneInfo(account.person.zones[0])
         span = (self.end - self.start).total_seconds()
-        at = self.start + timedelta(seconds=between(0.03, 0.97, self.seed, borrower_id, what) * span)
-        self.agenda.add(at, f"{what} {borrower_id}", action)
+        day = self.start + timedelta(seconds=between(0.03, 0.97, self.seed, borrower_id, what) * span)
+        opens = datetime.combine(day.astimezone(zone).date(), DESK_OPENS, zone)
+        at = opens + timedelta(minutes=integer(0, DESK_MINUTES, self.seed, borrower_id, what, "minute"))
+        self.agenda.add(max(at, self.start), f"{what} {borrower_id}", action)
 
     def _publish(self, message: Message, now: datetime, *key: str | int) -> None:
         self.core.events.append(servicing(message, now, *key))
@@ -125,6 +135,22 @@ class Happenings:
                 contact_point_id=number.contact_point_id if wish == "not this number" else None,
             )
         self._publish(message, now, consent_id)
+
+    def _leave_number_alone(self, account: Account, now: datetime) -> None:
+        """What one tells the lender about a number binds it for everybody who has that number."""
+        borrower_id, number = account.person.borrower_id, account.person.numbers[0]
+        for channel in ("sms", "voice"):
+            consent_id = derive("house rule", borrower_id, channel)
+            message = ConsentChangedV1(
+                borrower_id=borrower_id,
+                consent_id=consent_id,
+                kind="opt_out",
+                in_force=True,
+                effective_from=now,
+                channel=channel,
+                contact_point_id=number.contact_point_id,
+            )
+            self._publish(message, now, consent_id)
 
     def _agency_instant(self, account: Account, number: int) -> datetime:
         borrower_id = account.person.borrower_id

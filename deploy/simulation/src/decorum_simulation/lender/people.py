@@ -1,8 +1,8 @@
-"""Synthetic borrowers: names, languages, homes and unique numbers that are valid and belong to nobody we know."""
+"""Synthetic borrowers: names, languages, homes and numbers that are valid and belong to nobody we know."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from decorum_simulation.draws import chance, integer, weighted
@@ -86,6 +86,11 @@ class Person:
     def candidate_zones(self) -> tuple[str, ...]:
         """Every zone that something known about the borrower points to."""
         return tuple(dict.fromkeys((*self.zones, *(number.zone for number in self.numbers))))
+
+    def reached_through(self, other: Person) -> Person:
+        """This borrower, with the other's first number in the place of the own one."""
+        own, shared = self.numbers[0], other.numbers[0]
+        return replace(self, numbers=(replace(own, value=shared.value, zone=shared.zone), *self.numbers[1:]))
 
     def profile(self) -> BorrowerUpdatedV1:
         """The event that tells the platform."""

@@ -34,11 +34,15 @@ class Account:
     persona: Persona
 
 
-def synthetic_accounts(count: int, *, seed: int, start: date) -> Iterator[Account]:
-    """`count` borrowers as they stand on `start`; equal arguments give equal accounts."""
+def synthetic_accounts(count: int, *, seed: int, start: date, family_share: float = 0.0) -> Iterator[Account]:
+    """`count` borrowers as they stand on `start`; equal arguments give equal accounts. So many share a number."""
+    before: Person | None = None
     for index in range(count):
         american = chance(AMERICAN_SHARE, seed, "home country", index)
         person = american_person(index, seed) if american else chinese_person(index, seed)
+        if before is not None and before.american is american and chance(family_share, seed, "family", index):
+            person = person.reached_through(before)
+        before = person
         persona = persona_of(person.borrower_id, seed)
         number = weighted(((1, 0.7), (2, 0.22), (3, 0.08)), seed, person.borrower_id, "loans")
         loans = tuple(_loan(person, slot, persona, seed=seed, start=start) for slot in range(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, time
 from typing import Final
 
@@ -12,8 +13,28 @@ from decorum_simulation.report.figures import Figures, money_text
 from decorum_simulation.report.svg import drawing, line, path, rect, text
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+REVOKED_BY: Final = {
+    "payment": "a payment arrived",
+    "balance": "the balance changed",
+    "opt_out": "an opt-out became known",
+    "restriction": "a restriction became known",
+    "consent": "a wish became known",
+    "closure": "the loan was closed",
+    "stop": "somebody ordered a stop",
+    "contact_point": "number, zone or region changed",
+    "contact": "somebody else made a contact",
+}
+UNUSED_BY: Final = {
+    "permit_expired": "its time ran out",
+    "rejected": "the carrier refused it",
+    "stopped": "a stop reached the notifier first",
+    "no_contact_point": "no such number any more",
+}
 HALF: Final = 500.0
 WIDE: Final = 1_060.0
+Bar = tuple[str, str, int]
+"""Name, kind and count."""
+RESULTS: Final = frozenset(("delivered", "failed", "answered", "no_answer", "voicemail", "busy", "not_in_service"))
 Frame = tuple[float, float, float, float]
 """Left, right, bottom and height of a chart's inside."""
 
@@ -101,16 +122,16 @@ def _chinese_kind(day: date) -> str:
 
 
 def refusals(figures: Figures, shown_max: int = 12) -> str:
-    """How often each rule deferred or denied, most often first."""
-    totals: Counter[str] = figures.deferred_by_rule + figures.denied_by_rule
+    """How often each rule deferred, denied or held, most often first."""
+    totals: Counter[str] = sum(figures.by_rule.values(), Counter())
     rules = totals.most_common(shown_max)
     if not rules:
-        return "<p class='quiet'>No rule deferred or denied anything.</p>"
+        return "<p class='quiet'>No rule deferred, denied or held anything.</p>"
     most, row, parts, left, long = rules[0][1], 24, [], 276.0, 172
     for index, (rule, total) in enumerate(rules):
         y, x = index * row, left
         parts.append(text(left - 10, y + 16, rule, class_="label rule", anchor="end"))
-        for name, counted in (("deferred", figures.deferred_by_rule), ("denied", figures.denied_by_rule)):
+        for name, counted in figures.by_rule.items():
             width = long * counted[rule] / most
             if width:
                 parts.append(
@@ -119,6 +140,44 @@ def refusals(figures: Figures, shown_max: int = 12) -> str:
                 x += max(width, 1.5) + 1
         parts.append(text(x + 7, y + 16, f"{total:,}", class_="value"))
     return drawing(HALF, row * len(rules), parts, label="refusals by rule")
+
+
+def unused_permits(figures: Figures) -> str:
+    """Permits that ended without a contact, by why, most often first."""
+    bars = [(REVOKED_BY.get(reason, reason), "denied", count) for reason, count in figures.revoked_by.items()]
+    for reason, count in figures.unused_by.items():
+        if reason != "revoked":
+            bars.append((UNUSED_BY.get(reason, reason), "deferred", count))
+    bars.sort(key=_longest)
+    return _bars(bars, label="permits that were not used, by reason", nothing="Every permit was used.")
+
+
+def outcomes(figures: Figures) -> str:
+    """What the carrier said of each contact, and of how many it said nothing."""
+    bars = []
+    for channel, name in (("sms", "text"), ("voice", "call")):
+        told = {kind: n for (by, kind), n in figures.results.items() if by == channel and kind in RESULTS}
+        bars += sorted(((f"{name}: {kind.replace('_', ' ')}", channel, n) for kind, n in told.items()), key=_longest)
+        silent = figures.sent[channel] - sum(told.values())
+        if silent:
+            bars.append((f"{name}: nothing was heard", channel, silent))
+    return _bars(bars, label="what became of the contacts", nothing="Nobody was contacted.")
+
+
+def _longest(bar: Bar) -> tuple[int, str]:
+    return (-bar[2], bar[0])
+
+
+def _bars(bars: Sequence[Bar], *, label: str, nothing: str) -> str:
+    if not bars:
+        return f"<p class='quiet'>{nothing}</p>"
+    most, row, parts, left, long = max(count for _, _, count in bars), 24, [], 246.0, 202
+    for index, (name, kind, count) in enumerate(bars):
+        y, width = index * row, max(long * count / most, 1.5)
+        parts.append(text(left - 10, y + 16, name, anchor="end"))
+        parts.append(rect((left, y + 4, width, 16), class_=kind, title=f"{name}: {count:,}"))
+        parts.append(text(left + width + 7, y + 16, f"{count:,}", class_="value"))
+    return drawing(HALF, row * len(bars), parts, label=label)
 
 
 def recovery(figures: Figures, currency: str) -> str:

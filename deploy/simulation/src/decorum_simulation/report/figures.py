@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from decorum_simulation.audit.calendar import first_unknown_day
 from decorum_simulation.audit.records import Evidence, read_run
+from decorum_simulation.audit.run import owners_of
 
 COST_MINOR: Final = {("sms", "CNY"): 5, ("sms", "USD"): 1, ("voice", "CNY"): 30, ("voice", "USD"): 4}
 """What a text, and a call that was answered, cost: assumed prices, in minor units of the loans' currency."""
+DECISIVE: Final = {"deferred": "deferred", "denied": "blocked", "held": "held"}
+"""What a rule said that led to each verdict."""
 RESPONSE: Final = timedelta(days=3)
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 _SYMBOLS: Final = {"CNY": "¥", "USD": "$"}
@@ -36,6 +41,19 @@ class PromiseEvent(msgspec.Struct, frozen=True, kw_only=True):
     promise_id: str
 
 
+class Revoked(msgspec.Struct, frozen=True, kw_only=True):
+    """A revocation's event."""
+
+    reason: str
+    attempt_ids: list[str]
+
+
+class Unused(msgspec.Struct, frozen=True, kw_only=True):
+    """The event of a permit that ended without a contact."""
+
+    reason: str
+
+
 class Reversed(msgspec.Struct, frozen=True, kw_only=True):
     """A reversal's event."""
 
@@ -49,8 +67,12 @@ class Figures:
     evidence: Evidence
     attempts: dict[str, Submitted] = field(default_factory=dict)
     verdicts: Counter[str] = field(default_factory=Counter)
-    deferred_by_rule: Counter[str] = field(default_factory=Counter)
-    denied_by_rule: Counter[str] = field(default_factory=Counter)
+    by_rule: dict[str, Counter[str]] = field(default_factory=lambda: {verdict: Counter() for verdict in DECISIVE})
+    """How often each rule deferred, denied and held."""
+    revoked_by: Counter[str] = field(default_factory=Counter)
+    unused_by: Counter[str] = field(default_factory=Counter)
+    """Permits without a contact, by why; what the carrier refused is among them."""
+    unknown: int = 0
     allowed_attempts: set[str] = field(default_factory=set)
     sent: Counter[str] = field(default_factory=Counter)
     sent_attempts: set[str] = field(default_factory=set)
@@ -81,11 +103,24 @@ class Figures:
         """Calls that were answered."""
         return self.results[("voice", "answered")]
 
+    @property
+    def shared_numbers(self) -> int:
+        """Numbers that more than one borrower has."""
+        holders = Counter(number for b in self.evidence.borrowers.values() for number in set(b.numbers))
+        return sum(1 for count in holders.values() if count > 1)
+
     def dates(self) -> list[date]:
         """Every date of the run in Shanghai."""
         run = self.evidence.run
         first, end = run.virtual_start.astimezone(SHANGHAI).date(), run.virtual_end.astimezone(SHANGHAI).date()
         return [first + timedelta(days=offset) for offset in range(max((end - first).days, 1))]
+
+    @property
+    def title(self) -> str:
+        """What was lived."""
+        days = len(self.dates())
+        length = {1: "A day", 7: "A week", 30: "A month", 31: "A month"}.get(days, f"{days:,} days")
+        return f"{length} of a lender"
 
     def summary(self) -> list[tuple[str, str]]:
         """The table's first part."""
@@ -97,12 +132,15 @@ class Figures:
             ("deferred", f"{self.verdicts['deferred']:,}"),
             ("denied", f"{self.verdicts['denied']:,}"),
             ("held for a person", f"{self.verdicts['held']:,}"),
-            ("permits revoked", f"{self.verdicts['revoked']:,}"),
+            ("permits revoked before use", f"{self.verdicts['revoked']:,}"),
+            ("permits run out unused", f"{self.unused_by['permit_expired']:,}"),
             ("sent", f"{sum(self.sent.values()):,} ({self.sent['sms']:,} texts, {self.sent['voice']:,} calls)"),
             ("refused by the carrier", f"{self.rejected:,}"),
+            ("outcome unknown, counted as sent", f"{self.unknown:,}"),
             ("delivered", f"{self.delivered:,}"),
             ("conversations", f"{self.conversations:,}"),
             ("replies and key presses", f"{sum(self.inbound.values()):,}"),
+            ("numbers shared by borrowers", f"{self.shared_numbers:,}"),
             ("promises made", f"{self.promises['opened']:,}"),
             ("promises kept", f"{self.promises['kept']:,}"),
             ("promises partly kept", f"{self.promises['partly-kept']:,}"),
@@ -110,6 +148,14 @@ class Figures:
             ("money recovered", _joined(money)),
             ("cost of contacts", _joined(dict(self.cost_minor))),
         ]
+
+
+def calendar_note(dates: Sequence[date]) -> str | None:
+    """What a run has to say that goes beyond the last year whose holidays are announced."""
+    unknown = first_unknown_day("CN", dates)
+    if unknown is None:
+        return None
+    return f"No official Chinese calendar of {unknown.year} is known: from {unknown} on nobody in China is contacted."
 
 
 def money_text(amount_minor: int, currency: str) -> str:
@@ -132,6 +178,7 @@ def count(evidence: Evidence) -> Figures:
     for _, submitted in evidence.of_type("attempt-submitted", Submitted):
         figures.attempts[submitted.attempt_id] = submitted
     _count_decisions(figures)
+    _count_permit_ends(figures)
     _count_contacts(figures)
     figures.inbound.update(item.kind for item in evidence.inbound)
     for state in ("opened", "kept", "partly-kept", "broken"):
@@ -146,15 +193,22 @@ def _count_decisions(figures: Figures) -> None:
         figures.verdicts[decision.verdict] += 1
         if decision.verdict == "allowed" and decision.attempt_id:
             figures.allowed_attempts.add(decision.attempt_id)
-        rules = {"deferred": figures.deferred_by_rule, "denied": figures.denied_by_rule}.get(decision.verdict)
-        if rules is not None:
-            spoke = {rule.rule_id for rule in decision.rules or () if rule.result in ("blocked", "deferred", "held")}
-            rules.update(spoke)
+        if decision.verdict in DECISIVE:
+            rules = figures.by_rule[decision.verdict]
+            rules.update({r.rule_id for r in decision.rules or () if r.result == DECISIVE[decision.verdict]})
+
+
+def _count_permit_ends(figures: Figures) -> None:
+    evidence = figures.evidence
+    for _, revoked in evidence.of_type("permit-revoked", Revoked):
+        figures.revoked_by[revoked.reason] += len(revoked.attempt_ids)
+    figures.unused_by.update(unused.reason for _, unused in evidence.of_type("contact-not-made", Unused))
+    figures.unknown = len(evidence.events.get("contact-unknown", ()))
 
 
 def _count_contacts(figures: Figures) -> None:
     evidence = figures.evidence
-    by_number = {number: borrower for borrower in evidence.borrowers.values() for number in borrower.numbers}
+    owners = owners_of(evidence)
     responses = _responses(evidence)
     for request in evidence.requests:
         attempt_id = request.attempt_id
@@ -163,7 +217,7 @@ def _count_contacts(figures: Figures) -> None:
             continue
         figures.sent[request.channel] += 1
         figures.sent_attempts.add(attempt_id)
-        borrower = by_number.get(request.to)
+        borrower = owners.get(attempt_id)
         if borrower is not None:
             local = request.at.astimezone(ZoneInfo(borrower.zones[0]))
             figures.hours[(borrower.region.split("-")[0], local.weekday(), local.hour)] += 1
@@ -176,20 +230,19 @@ def _count_contacts(figures: Figures) -> None:
             figures.cost_minor[currency] += COST_MINOR.get((request.channel, currency), 0)
         if kinds & {"delivered", "answered"} and borrower is not None:
             figures.reached_attempts.add(attempt_id)
-            for name, found in (("inbound", figures.answered_attempts), ("payment", figures.paid_attempts)):
-                instants = responses[(name, borrower.borrower_id)]
+            for who, found in ((request.to, figures.answered_attempts), (borrower.borrower_id, figures.paid_attempts)):
+                instants = responses[who]
                 if any(request.at <= at <= request.at + RESPONSE for at in instants):
                     found.add(attempt_id)
 
 
-def _responses(evidence: Evidence) -> defaultdict[tuple[str, str], list[datetime]]:
-    by_number = {number: borrower for borrower in evidence.borrowers.values() for number in borrower.numbers}
-    responses: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
+def _responses(evidence: Evidence) -> defaultdict[str, list[datetime]]:
+    """When each borrower paid, and when something came from each number."""
+    responses: defaultdict[str, list[datetime]] = defaultdict(list)
     for payment in evidence.payments:
-        responses[("payment", payment.borrower_id)].append(payment.known_at or payment.at)
+        responses[payment.borrower_id].append(payment.known_at or payment.at)
     for item in evidence.inbound:
-        if (borrower := by_number.get(item.sender)) is not None:
-            responses[("inbound", borrower.borrower_id)].append(item.at)
+        responses[item.sender].append(item.at)
     return responses
 
 

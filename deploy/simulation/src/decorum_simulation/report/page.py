@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from decorum_simulation.audit.calendar import Country
 from decorum_simulation.audit.run import AuditResult
 from decorum_simulation.report import charts
-from decorum_simulation.report.figures import Figures, money_text, read_figures
+from decorum_simulation.report.figures import Figures, calendar_note, money_text, read_figures
 from decorum_simulation.report.timeline import timeline_html
 
 _COUNTRIES: Final[tuple[tuple[Country, str], ...]] = (
@@ -39,20 +39,22 @@ def render(figures: Figures, result: AuditResult) -> str:
     """The page as text."""
     style = files("decorum_simulation.report").joinpath("style.css").read_text(encoding="utf-8")
     body = "".join((_header(figures, result), _numbers(figures), _sections(figures, result), _footer(figures)))
-    return _PAGE.format(title="Decorum: a month of a lender", style=style, body=body)
+    return _PAGE.format(title=f"Decorum: {figures.title.lower()}", style=style, body=body)
 
 
 def _header(figures: Figures, result: AuditResult) -> str:
     run = figures.evidence.run
     first, last = figures.dates()[0], figures.dates()[-1]
     found = len(result.violations)
+    missing = calendar_note(figures.dates())
+    note = f"<p class='note'>{escape(missing)}</p>" if missing else ""
     checks = sum(result.checked.values())
     verdict = f"{checks:,} checks by an independent audit, " + (f"{found:,} violations" if found else "no violation")
     return (
-        f"<header><h1>A month of a lender</h1>"
+        f"<header><h1>{figures.title}</h1>"
         f"<p>{run.borrowers:,} borrowers, {first:%d %B} to {last:%d %B %Y}, seed {run.seed}, "
         f"rules {escape(', '.join(run.packs))} under the overlay “{escape(run.overlay)}”; "
-        f"lived in {run.wall_seconds:,.0f} seconds.</p>"
+        f"lived in {run.wall_seconds:,.0f} seconds.</p>{note}"
         f"<span class='verdict {'dirty' if found else 'clean'}'>{verdict}</span></header>"
     )
 
@@ -82,8 +84,18 @@ def _sections(figures: Figures, result: AuditResult) -> str:
         _section("From plan to payment", "Attempts, each counted once.", charts.funnel(figures)),
         _section(
             "Why contacts were put off",
-            "Rules that deferred or denied a submission, by how often they spoke.",
-            charts.refusals(figures) + _key(("deferred", "deferred"), ("denied", "denied")),
+            "Rules that deferred, denied or held a submission, by how often they did.",
+            charts.refusals(figures) + _key(("deferred", "deferred"), ("denied", "denied"), ("held", "held")),
+        ),
+        _section(
+            "Permits that were not used",
+            "What became known, or how long it took, between a permit and its contact.",
+            charts.unused_permits(figures) + _key(("denied", "revoked"), ("deferred", "ended otherwise")),
+        ),
+        _section(
+            "What became of the contacts",
+            f"What the carrier said of them; of {figures.unknown:,} it is unknown whether they were made: they count.",
+            charts.outcomes(figures) + _key(("sms", "texts"), ("voice", "calls")),
         ),
         _section(
             "Contacts by local hour and weekday",
@@ -95,7 +107,7 @@ def _sections(figures: Figures, result: AuditResult) -> str:
         _section(
             "Contacts by day",
             "Dates in Shanghai. On public holidays nobody at home in China is contacted.",
-            charts.contacts_by_day(figures)
+            f"<div class='scroll'>{charts.contacts_by_day(figures)}</div>"
             + _key(("sms", "texts"), ("voice", "calls"), ("holiday", "public holiday"), ("makeup", "make-up workday")),
             wide=True,
         ),
@@ -105,10 +117,10 @@ def _sections(figures: Figures, result: AuditResult) -> str:
             _pair(curves) + _key(("curve", "received, cumulated"), ("overdue", "overdue")),
             wide=True,
         ),
-        _section("The month in numbers", "Everything counted from the run's files.", _results_table(figures, result)),
+        _section("In numbers", "Everything counted from the run's files.", _results_table(figures, result)),
         _section("What the audit looked at", "How often each check was made.", _checks_table(result)),
         _section(
-            "One borrower's month",
+            "One borrower's story",
             "Everything that happened, with the sentence of each decision in English and Chinese.",
             timeline_html(figures),
             wide=True,

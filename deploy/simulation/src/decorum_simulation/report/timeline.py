@@ -10,6 +10,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from decorum_simulation.audit.records import Borrower, Evidence
+from decorum_simulation.audit.run import owners_of
 from decorum_simulation.report.figures import Figures, money_text
 
 ENTRIES_MAX: Final = 70
@@ -27,7 +28,7 @@ _EVENTS: Final = {
     "referral-recorded": "referral",
 }
 _WORTH: Final = {
-    "allowed": 1, "deferred": 4, "denied": 4, "revoked": 6, "text": 2, "call": 3, "said": 8, "payment": 6,
+    "allowed": 1, "deferred": 4, "denied": 6, "revoked": 25, "text": 2, "call": 3, "said": 8, "payment": 6,
     "promise": 8, "restriction": 5, "agency": 3, "wish": 3,
 }  # fmt: skip
 
@@ -65,8 +66,10 @@ def _kinds_by_borrower(evidence: Evidence) -> dict[str, Counter[str]]:
 
     for decision in evidence.decisions:
         note(decision.borrower_id, decision.verdict)
+    owners = owners_of(evidence)
     for request in evidence.requests:
-        note(by_number.get(request.to), "text" if request.channel == "sms" else "call")
+        owner = owners.get(request.attempt_id)
+        note(owner.borrower_id if owner else None, "text" if request.channel == "sms" else "call")
     for item in evidence.inbound:
         note(by_number.get(item.sender), "said")
     for payment in evidence.payments:
@@ -108,8 +111,9 @@ def _decisions(evidence: Evidence, borrower: Borrower) -> list[Entry]:
 
 def _contacts(evidence: Evidence, borrower: Borrower) -> list[Entry]:
     found = []
+    own = {decision.attempt_id for decision in evidence.decisions if decision.borrower_id == borrower.borrower_id}
     for line in evidence.carrier:
-        if line.to not in borrower.numbers or line.kind in ("accepted", "duplicate"):
+        if line.attempt_id not in own or line.kind in ("accepted", "duplicate"):
             continue
         if line.kind == "request":
             kind, title = ("text", "text sent") if line.channel == "sms" else ("call", "call placed")
@@ -121,12 +125,14 @@ def _contacts(evidence: Evidence, borrower: Borrower) -> list[Entry]:
 
 
 def _own(evidence: Evidence, borrower: Borrower) -> list[Entry]:
+    others = {n for b in evidence.borrowers.values() if b.borrower_id != borrower.borrower_id for n in b.numbers}
+    who = "somebody with this number" if others & set(borrower.numbers) else "the borrower"
     found = [
         Entry(
             at=item.at,
             rank=0,
             kind="said",
-            title="the borrower pressed" if item.kind == "keypress" else "the borrower wrote",
+            title=f"{who} {'pressed' if item.kind == 'keypress' else 'wrote'}",
             body=f"key {item.text}" if item.kind == "keypress" else item.text,
         )
         for item in evidence.inbound
