@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
 from notifier.desk import Pace
 from notifier.loops import DispatchLoop
-from notifier.metrics import IN_FLIGHT
 from notifier.ports import Claim, Script, SendResult, Speech
 from notifier.testing.carrier import HttpCarrier
 from notifier.testing.fakes import FakeProvider
@@ -397,16 +396,6 @@ async def test_a_name_that_is_gone_is_contact_data_that_cannot_be_opened(
         await rig.settle()
         assert carrier.requests == []
         assert await rig.states() == {("A1", 1): ("not_made", "no_contact_point")}
-
-
-async def test_nothing_is_in_flight_once_every_request_has_its_answer(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url) as rig:
-        await rig.consume(borrower(), allowed())
-        await rig.send_all()
-        assert carrier.times_asked == {"A1": 1}
-        assert IN_FLIGHT.labels("sms")._value.get() == 0
 
 
 async def test_a_permit_waits_for_its_contact_point_and_ends_without_one(

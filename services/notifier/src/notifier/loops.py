@@ -137,12 +137,11 @@ class DispatchLoop:
             claimed = await desk.permits.claim(tx, claim)
         self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
         desk.in_flight(len(claimed))
-        self._meter.claimed(len(claimed))
+        self._meter.claimed(len(claimed), in_flight=len(self._requests) + len(claimed))
         for one in claimed:
             task = asyncio.create_task(self._send(one, begun + pace.start_seconds_max))
             self._requests.add(task)
             task.add_done_callback(self._done)
-        self._meter.in_flight(len(self._requests))
         return len(claimed)
 
     async def drain(self) -> None:
@@ -174,7 +173,6 @@ class DispatchLoop:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._requests.discard(task)
-        self._meter.in_flight(len(self._requests))
         self._slot_freed.set()
 
     async def _send(self, claimed: Claimed, start_before: float) -> None:

@@ -42,19 +42,16 @@ class SendMeter:
 
     def __init__(self, channel: str) -> None:
         self._claimed = CLAIMED.labels(channel)
-        self._flying = IN_FLIGHT.labels(channel)
+        self._in_flight = IN_FLIGHT.labels(channel)
         self._shadowed = SHADOWED.labels(channel)
         self._seconds = SEND_SECONDS.labels(channel)
         kinds = ("accepted", "rejected", "uncertain", "refused_connection")
         self._answers = {kind: SENDS.labels(channel, kind) for kind in kinds}
 
-    def claimed(self, count: int) -> None:
+    def claimed(self, count: int, *, in_flight: int) -> None:
         """A claim of `count` permits was made."""
         self._claimed.inc(count)
-
-    def in_flight(self, count: int) -> None:
-        """So many requests have no answer now."""
-        self._flying.set(count)
+        self._in_flight.set(in_flight)
 
     def shadowed(self, count: int) -> None:
         """So many would have been sent."""

@@ -57,7 +57,7 @@ class ShadowLoop:
             await desk.work.publish(tx, ends_of_permits(ends, now=now))
         self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
         desk.work.committed(len(ends))
-        self._meter.claimed(len(claimed))
+        self._meter.claimed(len(claimed), in_flight=0)
         self._meter.shadowed(sum(result.outcome == "shadowed" for result in results))
         return len(claimed)
 
