@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectorError, web
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.test_utils import TestServer
 
 from notifier.adapters.http_providers import (
@@ -165,6 +166,32 @@ async def test_what_was_never_asked_is_not_found(setting: Setting) -> None:
 async def test_a_refused_connection_says_that_nothing_was_sent(away: Provider) -> None:
     assert (await away.send(asking("A1"))).kind == "refused_connection"
     assert await away.find("A1") is None
+
+
+class RefusingSession:
+    """Stands for an HTTP session whose every connection is refused, and counts them."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def post(self, url: str, **_: object) -> object:
+        self.asked += 1
+        key = ConnectionKey("carrier", 80, False, False, None, None, None)
+        raise ClientConnectorError(key, ConnectionRefusedError())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_claim_is_tried_once_so_that_stops_and_revocations_are_asked_for_again_before_another_try(
+    kind: str,
+) -> None:
+    settings = ProviderSettings(
+        name="http", url="http://carrier", key="", sender="", timeout_seconds=1, connections_max=1
+    )
+    provider = KINDS[kind](settings)
+    session = RefusingSession()
+    provider._session = session  # type: ignore[assignment]
+    assert (await provider.send(asking("A1"))).kind == "refused_connection"
+    assert session.asked == 1
 
 
 async def test_a_redirect_is_not_followed() -> None:

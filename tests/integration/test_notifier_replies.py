@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifier.domain.signatures import signature
 from notifier.handlers.webhooks import WebhookGuard, inbound_webhook, receipts_webhook
-from notifier.ports import Claim
+from notifier.ports import Claim, Inbound
 from shared.contracts import (
     Channel,
     ContactMadeV1,
@@ -209,6 +209,30 @@ async def test_a_stop_is_kept_in_the_transaction_of_its_message_for_everybody_wi
     assert by_borrower["B1"].attempt_id == "A1"
     assert by_borrower["B2"].attempt_id is None
     assert by_borrower["B2"].contact_point_id == "C1"
+
+
+async def test_two_numbers_that_use_one_id_in_one_batch_are_both_heard(engine: AsyncEngine) -> None:
+    hooks = Hooks(Rig(engine, [FakeProvider(name="sms")]))
+    rig, others = hooks.rig, "+8613800138009"
+    await rig.consume(borrower(), borrower("B2", others), allowed(), allowed("B2", "A2"))
+    said = [
+        Inbound(
+            inbound_id="I1",
+            channel="sms",
+            number_hash=rig.sealer.hash_number(number),
+            text=text,
+            digit=None,
+            received_at=START,
+            in_reply_to=None,
+        )
+        for number, text in ((NUMBER, "好的"), (NUMBER, "好的"), (others, "退订"))
+    ]
+    async with rig.work.begin() as tx:
+        replies = await rig.inbound.on_inbound(tx, said)
+    assert sorted((r.message.borrower_id, r.message.intent) for r in replies) == [("B1", "other"), ("B2", "stop")]  # type: ignore[attr-defined]
+    await rig.send_all()
+    await rig.settle()
+    assert (await rig.states())[("A2", 1)] == ("not_made", "stopped")
 
 
 async def test_the_confirmation_of_an_opt_out_passes_the_suppression_and_nothing_else_does(engine: AsyncEngine) -> None:

@@ -84,8 +84,7 @@ async def test_sql_and_domain_forbid_the_same_permits(engine: AsyncEngine, seed:
     permits = [permit_of(random, number) for number in range(12)]
     revocations = [revocation_of(random, number) for number in range(random.randrange(4))]
     stops = [stop_of(random, number) for number in range(random.randrange(3))]
-    shadow = random.random() < 0.1
-    store = PostgresPermits(providers=PROVIDERS, shadow=shadow)
+    store = PostgresPermits(providers=PROVIDERS)
     suppressed = random.choice(("sms", "voice", None))
     async with engine.begin() as tx:
         if suppressed is not None:
@@ -112,7 +111,6 @@ async def test_sql_and_domain_forbid_the_same_permits(engine: AsyncEngine, seed:
             permit,
             Surroundings(
                 provider=PROVIDERS.get(permit.channel),
-                shadow=shadow,
                 revocations=tuple(revocations),
                 stops=tuple(stops),
                 suppressed=permit.channel == suppressed and permit.contact_point_id == "C1",

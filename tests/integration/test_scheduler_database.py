@@ -300,7 +300,7 @@ async def test_a_step_that_is_planned_and_due_in_the_same_release_is_stored_with
     assert [(str(a.attempt_id), a.step_key, a.submissions) for a in rows] == [(submission.attempt_id, "day-004-sms", 1)]
 
 
-@pytest.mark.parametrize("reports", list(permutations(["not_made", "unknown", "made"])))
+@pytest.mark.parametrize("reports", list(permutations(["not_made", "shadowed", "unknown", "made"])))
 async def test_a_contact_that_was_made_is_made_whatever_is_reported_before_or_after(
     start: Callable[[], Awaitable[Replica]], reports: tuple[str, ...]
 ) -> None:
@@ -311,6 +311,7 @@ async def test_a_contact_that_was_made_is_made_whatever_is_reported_before_or_af
     (submission,) = await replica.outgoing()
     messages = {
         "not_made": not_made(submission, on=at(11, 9), reason="revoked"),
+        "shadowed": not_made(submission, on=at(11, 9), reason="shadow"),
         "unknown": unknown(submission, on=at(11, 9)),
         "made": made(submission, on=at(11, 9)),
     }

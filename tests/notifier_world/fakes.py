@@ -89,10 +89,9 @@ class Held:
 class FakePermits:
     """`PermitStore` in memory. Contact points are known and usable; leases run out when a test says so."""
 
-    def __init__(self, *, providers: dict[Channel, str], shadow: bool = False) -> None:
+    def __init__(self, *, providers: dict[Channel, str]) -> None:
         self.held: dict[PermitKey, Held] = {}
         self._providers = providers
-        self._shadow = shadow
         self._revocations: list[Revocation] = []
         self._stops: dict[str, Stop] = {}
 
@@ -160,7 +159,7 @@ class FakePermits:
 
     def _record(self, result: SendResult, owner: str, now: datetime) -> PermitEnded | None:
         held = self.held[result.key]
-        states: dict[str, EndState] = {"made": "made", "rejected": "not_made", "not_used": "not_made"}
+        states: dict[str, EndState] = {"made": "made", "unknown": "unknown"}
         if result.outcome == "made" and held.state not in ("sending", "unknown"):
             return None
         if result.outcome != "made" and held.state != "sending":
@@ -173,8 +172,9 @@ class FakePermits:
         if result.outcome == "uncertain":
             self.held[result.key] = replace(held, lapsed=True)
             return None
-        state: EndState = states.get(result.outcome, "unknown")
-        reason: NotMadeReason | None = "rejected" if result.outcome == "rejected" else result.reason
+        state: EndState = states.get(result.outcome, "not_made")
+        reasons: dict[str, NotMadeReason] = {"rejected": "rejected", "shadowed": "shadow"}
+        reason = reasons.get(result.outcome, result.reason)
         sent_at = None if result.outcome == "not_used" else held.sent_at
         self.held[result.key] = replace(held, state=state, reason=reason, sent_at=sent_at, ended_at=now)
         return _ended(self.held[result.key])
@@ -185,7 +185,6 @@ class FakePermits:
     def _block(self, held: Held) -> NotMadeReason | None:
         around = Surroundings(
             provider=self._providers.get(held.permit.channel),
-            shadow=self._shadow,
             revocations=tuple(self._revocations),
             stops=tuple(self._stops.values()),
             attempt_already_sent=any(

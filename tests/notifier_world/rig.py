@@ -17,13 +17,15 @@ from notifier.adapters.receipt_store import PostgresDeliveries, PostgresReceipts
 from notifier.adapters.sealing import AesGcmSealer
 from notifier.adapters.templates import Lender, TemplateBook
 from notifier.adapters.work import OutboxWork
+from notifier.desk import Desk, Pace
 from notifier.handlers.contacts import ContactHandlers
 from notifier.handlers.inbound import InboundHandlers
 from notifier.handlers.permits import PermitHandlers
 from notifier.handlers.receipts import ReceiptHandlers
-from notifier.loops import Desk, DispatchLoop, EndLoop, LookupLoop, Pace, ResultLoop, UpkeepLoop
+from notifier.loops import DispatchLoop, EndLoop, LookupLoop, ResultLoop, UpkeepLoop
 from notifier.ports import Provider
 from notifier.settings import SHIPPED_TEMPLATES
+from notifier.shadow import ShadowLoop
 from shared.clock import VirtualClock
 from shared.contracts import Channel, Message
 from shared.contracts.registry import BY_CE_TYPE
@@ -61,7 +63,7 @@ class Rig:
         )
         self.work = OutboxWork(engine=engine, outbox=outbox, wake_outbox=lambda: None)
         names: dict[Channel, str] = {p.channel: p.name for p in providers}
-        self.store = PostgresPermits(providers=names, shadow=shadow)
+        self.store = PostgresPermits(providers=names)
         self.deliveries = PostgresDeliveries()
         self.permits = PermitHandlers(permits=self.store, clock=self.clock)
         self.contacts = ContactHandlers(contacts=PostgresContacts(sealer=self.sealer), permits=self.permits)
@@ -83,8 +85,12 @@ class Rig:
             rate_per_second=100_000, requests_max=256, claim_records_max=400, lease_seconds=30, timeout_seconds=10
         )
         self.results = ResultLoop(self.desk)
-        self.dispatches = [DispatchLoop(self.desk, provider, self.results, self.pace) for provider in providers]
-        self.lookups = LookupLoop(self.desk, {p.channel: p for p in providers}, self.results, lease_seconds=30)
+        live = () if shadow else providers
+        self.dispatches = [DispatchLoop(self.desk, provider, self.results, self.pace) for provider in live]
+        self.shadows = [
+            ShadowLoop(self.desk, channel=p.channel, provider=p.name, pace=self.pace) for p in providers if shadow
+        ]
+        self.lookups = LookupLoop(self.desk, {p.channel: p for p in live}, self.results, lease_seconds=30)
         self.ends = EndLoop(
             work=self.work, permits=self.store, clock=self.clock, decisions=self.permits, inbound=self.inbound
         )
@@ -122,6 +128,9 @@ class Rig:
             while await dispatch.run_once():
                 pass
             await dispatch.drain()
+        for loop in self.shadows:
+            while await loop.run_once():
+                pass
         while await self.results.run_once():
             pass
 

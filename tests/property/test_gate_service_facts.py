@@ -164,7 +164,7 @@ def message(side: str, said: Said) -> Message:
         case "unknown":
             return ContactUnknownV1(**ended, sent_at=NOW)
         case "not_made":
-            return ContactNotMadeV1(**ended, reason=("rejected", "permit_expired")[choice % 2], ended_at=NOW)
+            return ContactNotMadeV1(**ended, reason=("rejected", "permit_expired", "shadow")[choice % 3], ended_at=NOW)
         case _:
             result: Any = ("delivered", "failed", "no_answer", "conversation")[choice % 4]
             return ContactProgressedV1(**contact, result=result, occurred_at=NOW, made_at=NOW)

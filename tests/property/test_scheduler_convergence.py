@@ -147,6 +147,7 @@ def answers(draw: st.DrawFn) -> Any:
                 lambda s, on: [unknown(s, on=on), made(s, on=on)],
                 lambda s, on: [not_made(s, on=on, reason="permit_expired")],
                 lambda s, on: [not_made(s, on=on, reason="rejected")],
+                lambda s, on: [not_made(s, on=on, reason="shadow")],
                 lambda s, on: [],
             ]
         )
@@ -181,7 +182,7 @@ def test_over_months_no_step_that_was_made_is_taken_again_and_nothing_leaves_out
             for report in replies_to_us[answered % len(replies_to_us)](submission, now):
                 desk.hears(report, now=now)
             answered += 1
-            if desk.attempt(submission.attempt_id).state in ("made", "unknown"):
+            if desk.attempt(submission.attempt_id).state in ("made", "unknown", "shadowed"):
                 made_steps.add(step)
         assert desk.dossier.wake_at is None or desk.dossier.wake_at >= now
 
@@ -194,6 +195,7 @@ VERDICTS: list[Callable[[AttemptSubmittedV1, datetime], list[Report]]] = [
     lambda s, on: [made(s, on=on)],
     lambda s, on: [unknown(s, on=on), made(s, on=on)],
     lambda s, on: [not_made(s, on=on, reason="revoked")],
+    lambda s, on: [not_made(s, on=on, reason="shadow"), unknown(s, on=on)],
 ]
 """What can be said about the one submission 1 of an attempt: a verdict, a review, an end of its permit."""
 

@@ -28,3 +28,13 @@ def test_a_stop_says_what_is_stopped_by_whom_and_why() -> None:
         summary("stop-lifted", stop | {"lifted_by": "op-2", "kind": "all"})
         == "every contact, by op-2: the menu is wrong"
     )
+
+
+def test_what_shadow_mode_would_have_sent_is_told_apart_from_every_contact_and_claims_none() -> None:
+    ended = {"submission_number": 1, "channel": "sms", "contact_point_id": "CP-1", "provider": "sms-http"}
+
+    assert (
+        summary("contact-not-made", ended | {"reason": "shadow"})
+        == "shadow mode: live it would have been sent by sms to CP-1; nothing was"
+    )
+    assert "reason revoked" in summary("contact-not-made", ended | {"reason": "revoked"})

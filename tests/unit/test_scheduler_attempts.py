@@ -110,7 +110,7 @@ def test_a_permit_that_ended_unused_lets_the_attempt_be_submitted_again(reason: 
     assert (second.attempt_id, second.submission_number) == (first.attempt_id, 2)
 
 
-@pytest.mark.parametrize("reason", ["rejected", "no_contact_point", "template_failed", "shadow"])
+@pytest.mark.parametrize("reason", ["rejected", "no_contact_point", "template_failed"])
 def test_an_attempt_that_could_only_fail_again_ends(reason: Any) -> None:
     desk, first = submitted_once()
     desk.hears(not_made(first, on=at(11, 9), reason=reason), now=at(11, 9))
@@ -131,6 +131,26 @@ def test_a_step_that_was_denied_under_a_restriction_may_be_asked_again_once_it_i
     (again,) = desk.planned
     assert (again.step_key, again.plan_number) == (first.step_key, 2)
     assert again.attempt_id != first.attempt_id
+
+
+def test_a_step_that_was_shadowed_is_taken_and_is_not_planned_again_in_its_episode() -> None:
+    desk, first = submitted_once()
+    desk.hears(not_made(first, on=at(11, 9), reason="shadow"), now=at(11, 9))
+    assert (desk.attempt(first.attempt_id).state, desk.attempt(first.attempt_id).end_reason) == ("shadowed", None)
+    desk.learns(restriction("attorney"), now=at(11, 9)).learns(restriction("attorney", active=False), now=at(11, 10))
+    assert [a.step_key for a in desk.planned] == ["day-004-sms"]
+
+
+def test_a_shadowed_step_stays_taken_whatever_else_its_permits_are_said_to_have_come_to() -> None:
+    desk, first = submitted_once()
+    desk.hears(deferred(first, on=at(11, 9), until=at(12, 1)), now=at(11, 9))
+    for report in (not_made(first, on=at(11, 9), reason="shadow"), not_made(first, on=at(11, 9), reason="revoked")):
+        desk.hears(report, now=at(11, 9))
+        assert desk.attempt(first.attempt_id).state == "shadowed"
+    desk.hears(unknown(first, on=at(11, 9)), now=at(11, 9))
+    assert desk.attempt(first.attempt_id).state == "unknown"
+    desk.hears(not_made(first, on=at(11, 9), reason="shadow"), now=at(11, 9))
+    assert desk.attempt(first.attempt_id).state == "unknown"
 
 
 def test_made_wins_over_unknown_and_unknown_over_every_other_end() -> None:

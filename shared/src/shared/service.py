@@ -47,7 +47,7 @@ class PlatformSettings:
     kafka_bootstrap_servers: str
     """`host:port` of brokers, comma-separated."""
     mode: Mode = "live"
-    """`live`; or `shadow`, which decides and records everything and sends nothing."""
+    """`live`; or `shadow`: decides, records and counts everything as if it were sent, and sends nothing."""
     clock: Literal["system", "shifted", "virtual"] = "system"
     """Business time: `system`, `shifted` or `virtual`. Another than the system's is refused unless broker, database and
     providers are on loopback."""

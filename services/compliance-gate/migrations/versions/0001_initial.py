@@ -71,7 +71,7 @@ CREATE TABLE contact (
     reply_to text,
     reserved_submission integer NOT NULL DEFAULT 0,
     ended_submission integer NOT NULL DEFAULT 0,
-    proof smallint NOT NULL DEFAULT 0 CHECK (proof BETWEEN 0 AND 3),
+    proof smallint NOT NULL DEFAULT 0 CHECK (proof BETWEEN 0 AND 4),
     result text,
     result_rank smallint NOT NULL DEFAULT 0,
     event_at timestamptz,
@@ -79,7 +79,7 @@ CREATE TABLE contact (
     event_id text,
     PRIMARY KEY (borrower_id, contact_id)
 ) WITH (fillfactor = 80);
-COMMENT ON COLUMN contact.proof IS '0 a slot at most, 1 may have been made, 2 made, 3 made by others or inbound';
+COMMENT ON COLUMN contact.proof IS '0 a slot at most, 1 shadowed, 2 may have been made, 3 made, 4 by others or inbound';
 
 CREATE TABLE loan (
     borrower_id text NOT NULL,
@@ -175,13 +175,13 @@ CREATE TABLE permit (
     expires_at timestamptz NOT NULL,
     cause_source text NOT NULL,
     cause_id text NOT NULL,
-    end_rank smallint NOT NULL DEFAULT 0 CHECK (end_rank BETWEEN 0 AND 3),
+    end_rank smallint NOT NULL DEFAULT 0 CHECK (end_rank BETWEEN 0 AND 4),
     end_reason text,
     revocation_id text,
     PRIMARY KEY (borrower_id, attempt_id, submission_number)
 ) WITH (fillfactor = 80);
 COMMENT ON COLUMN permit.balance_versions IS 'by loan: the balance version of the amounts that the text will say';
-COMMENT ON COLUMN permit.end_rank IS '0 open, 1 not made, 2 unknown, 3 made: it only rises';
+COMMENT ON COLUMN permit.end_rank IS '0 open, 1 not made, 2 shadowed, 3 unknown, 4 made: it only rises';
 CREATE UNIQUE INDEX permit_open ON permit (borrower_id, attempt_id) WHERE end_rank = 0;
 CREATE INDEX permit_open_by_number ON permit (number_key) WHERE end_rank = 0;
 CREATE INDEX permit_open_by_end ON permit (expires_at) WHERE end_rank = 0;

@@ -65,7 +65,8 @@ AttemptKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorPermit:
-    """The heaviest end of an attempt's earlier permits. `end_rank` 0 is open, 1 not made, 2 unknown, 3 made."""
+    """The heaviest end of an attempt's earlier permits. `end_rank` 0 is open, 1 not made, 2 shadowed,
+    3 unknown, 4 made."""
 
     end_rank: int
     end_reason: str | None

@@ -20,6 +20,7 @@ from notifier.adapters.receipt_store import PostgresDeliveries, PostgresReceipts
 from notifier.adapters.sealing import AesGcmSealer
 from notifier.adapters.templates import Lender, TemplateBook
 from notifier.adapters.work import OutboxWork
+from notifier.desk import Desk, Pace
 from notifier.handlers.contacts import ContactHandlers
 from notifier.handlers.inbound import InboundHandlers
 from notifier.handlers.permits import PermitHandlers
@@ -28,15 +29,14 @@ from notifier.handlers.webhooks import WebhookGuard
 from notifier.loops import (
     ENDS_RECORDS_MAX,
     RESULTS_RECORDS_MAX,
-    Desk,
     DispatchLoop,
     EndLoop,
     LookupLoop,
-    Pace,
     ResultLoop,
     UpkeepLoop,
 )
 from notifier.settings import PREFIX, NotifierSettings
+from notifier.shadow import ShadowLoop
 from shared import settings
 from shared.contracts import Channel
 from shared.service import PlatformSettings, Service
@@ -58,7 +58,7 @@ def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
     work = OutboxWork(engine=service.engine, outbox=service.outbox, wake_outbox=lambda: service.wake("outbox"))
     providers = _providers(own)
     names = {provider.channel: provider.name for provider, _ in providers}
-    store = PostgresPermits(providers=names, shadow=service.mode == "shadow")
+    store = PostgresPermits(providers=names)
     deliveries = PostgresDeliveries()
     permits = PermitHandlers(permits=store, clock=service.clock)
     contacts = ContactHandlers(contacts=PostgresContacts(sealer=sealer), permits=permits)
@@ -91,7 +91,7 @@ def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
         in_flight=service.in_flight,
         wake=service.wake,
     )
-    sending = _sending(desk, providers, own)
+    sending = _sending(desk, providers, own, live=service.mode == "live")
     ends = EndLoop(work=work, permits=store, clock=service.clock, decisions=permits, inbound=inbound)
     upkeep = UpkeepLoop(work=work, receipts=receipts, deliveries=deliveries, clock=service.clock)
     _add_loops(service, sending, ends, upkeep)
@@ -125,10 +125,14 @@ def _providers(own: NotifierSettings) -> Providers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sending:
-    """The loops that send, and their providers, which must be opened first and closed last."""
+    """The loops that send, and their providers, which must be opened first and closed last.
+
+    In shadow mode there is no provider; what a live process has left uncertain is unknown then.
+    """
 
     providers: Sequence[HttpProvider]
     dispatches: Sequence[DispatchLoop]
+    shadows: Sequence[ShadowLoop]
     results: ResultLoop
     lookups: LookupLoop
 
@@ -146,13 +150,11 @@ class _Sending:
             await provider.stop()
 
 
-def _sending(desk: Desk, providers: Providers, own: NotifierSettings) -> _Sending:
+def _sending(desk: Desk, providers: Providers, own: NotifierSettings, *, live: bool) -> _Sending:
     results = ResultLoop(desk)
-    dispatches = [
-        DispatchLoop(
-            desk,
+    paced = [
+        (
             provider,
-            results,
             Pace(
                 rate_per_second=rate,
                 requests_max=own.requests_max,
@@ -163,9 +165,20 @@ def _sending(desk: Desk, providers: Providers, own: NotifierSettings) -> _Sendin
         )
         for provider, rate in providers
     ]
-    by_channel = {provider.channel: provider for provider, _ in providers}
-    lookups = LookupLoop(desk, by_channel, results, lease_seconds=own.lease_seconds)
-    return _Sending(providers=[p for p, _ in providers], dispatches=dispatches, results=results, lookups=lookups)
+    asked = [provider for provider, _ in paced] if live else []
+    return _Sending(
+        providers=asked,
+        dispatches=[DispatchLoop(desk, provider, results, pace) for provider, pace in paced if live],
+        shadows=[
+            ShadowLoop(desk, channel=provider.channel, provider=provider.name, pace=pace)
+            for provider, pace in paced
+            if not live
+        ],
+        results=results,
+        lookups=LookupLoop(
+            desk, {provider.channel: provider for provider in asked}, results, lease_seconds=own.lease_seconds
+        ),
+    )
 
 
 def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: UpkeepLoop) -> None:
@@ -180,12 +193,12 @@ def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: Upkee
         pace_seconds=ENDS_PACE_SECONDS,
     )
     service.add_loop(UpkeepLoop.name, upkeep.run_once, idle_seconds=2.0)
+    service.add_loop(LookupLoop.name, sending.lookups.run_once, idle_seconds=1.0)
     woken = [EndLoop.name]
-    if service.mode == "live":
-        service.add_loop(LookupLoop.name, sending.lookups.run_once, idle_seconds=1.0)
-        for dispatch in sending.dispatches:
-            service.add_loop(dispatch.name, dispatch.run_once, idle_seconds=0.2, rests="while_lines_are_down")
-            woken.append(dispatch.name)
+    sending_loops: tuple[DispatchLoop | ShadowLoop, ...] = (*sending.dispatches, *sending.shadows)
+    for loop in sending_loops:
+        service.add_loop(loop.name, loop.run_once, idle_seconds=0.2, rests="while_lines_are_down")
+        woken.append(loop.name)
     for name in woken:
         service.after_batch(lambda name=name: service.wake(name))  # type: ignore[misc]
 

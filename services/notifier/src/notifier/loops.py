@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Final, assert_never
 
 import structlog
 
 from notifier import metrics
+from notifier.desk import Desk, Pace, prepared
 from notifier.domain.rates import TokenBucket
 from notifier.handlers.inbound import InboundHandlers
 from notifier.handlers.outgoing import ends_of_permits
@@ -24,15 +25,10 @@ from notifier.ports import (
     Claimed,
     DeliveryLog,
     Outcome,
+    PermitKey,
     PermitStore,
     Provider,
-    SealBroken,
-    Sealer,
-    SendRequest,
     SendResult,
-    Speech,
-    TemplateFailed,
-    Texts,
     Tx,
     Work,
 )
@@ -56,36 +52,6 @@ REFUSED_PAUSE_SECONDS: Final = 1.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How fast one process sends to one provider. The lease outlives a request that begins at its safe end."""
-
-    rate_per_second: float
-    requests_max: int
-    claim_records_max: int
-    lease_seconds: float
-    timeout_seconds: float
-
-    @property
-    def start_seconds_max(self) -> float:
-        """How long after its claim a request may still begin, so that it ends inside the lease."""
-        return self.lease_seconds - self.timeout_seconds - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What dispatching works with."""
-
-    work: Work
-    permits: PermitStore
-    sealer: Sealer
-    texts: Texts
-    clock: Clock
-    owner: str
-    in_flight: Callable[[int], None]
-    wake: Callable[[str], None]
-
-
 class ResultLoop:
     """Writes results of claims, many in one statement. A result stays here until its transaction is committed."""
 
@@ -107,7 +73,7 @@ class ResultLoop:
             return 0
         if len(self._waiting) < RESULTS_RECORDS_ENOUGH:
             await asyncio.sleep(RESULTS_PAUSE_SECONDS)
-        batch = [self._waiting[i] for i in range(min(len(self._waiting), RESULTS_RECORDS_MAX))]
+        batch = self._next_batch()
         now = desk.clock.now()
         async with desk.work.begin() as tx:
             ends = await desk.permits.record(tx, batch, owner=desk.owner, now=now)
@@ -119,6 +85,15 @@ class ResultLoop:
             desk.wake(LookupLoop.name)
         desk.in_flight(-len(batch))
         return len(batch)
+
+    def _next_batch(self) -> list[SendResult]:
+        """In order, and none twice of one permit: a statement would write either of two, and the other were lost."""
+        batch: dict[PermitKey, SendResult] = {}
+        for result in islice(self._waiting, RESULTS_RECORDS_MAX):
+            if result.key in batch:
+                break
+            batch[result.key] = result
+        return list(batch.values())
 
 
 class DispatchLoop:
@@ -210,14 +185,9 @@ class DispatchLoop:
         self._results.put(result)
 
     async def _attempt(self, claimed: Claimed, start_before: float) -> SendResult:
-        try:
-            request = self._request(claimed)
-        except TemplateFailed:
-            return SendResult(key=claimed.key, outcome="not_used", reason="template_failed")
-        except SealBroken:
-            return SendResult(key=claimed.key, outcome="not_used", reason="no_contact_point")
-        if self._desk.clock.now() >= claimed.expires_at:
-            return SendResult(key=claimed.key, outcome="not_used", reason="permit_expired")
+        request = prepared(self._desk, claimed)
+        if isinstance(request, SendResult):
+            return request
         begun = time.monotonic()
         if begun >= start_before:  # this process slept through its lease: somebody else looks the attempt up
             return SendResult(key=claimed.key, outcome="released")
@@ -235,23 +205,6 @@ class DispatchLoop:
                 return SendResult(key=claimed.key, outcome="released")
             case _:
                 assert_never(answer.kind)
-
-    def _request(self, claimed: Claimed) -> SendRequest:
-        sealer, attempt, borrower_id = self._desk.sealer, claimed.attempt, claimed.key[0]
-        key = claimed.wrapped_key
-        field = f"contact_point:{attempt.contact_point_id}"
-        to = sealer.open(key, borrower_id=borrower_id, field=field, sealed=claimed.number_sealed)
-        name = sealer.open(key, borrower_id=borrower_id, field="name", sealed=claimed.name_sealed or b"")
-        speech = Speech(
-            name=name, region=claimed.region, zones=claimed.zones, contacted_before=claimed.contacted_before
-        )
-        return SendRequest(
-            attempt_id=attempt.attempt_id,
-            to=to,
-            script=self._desk.texts.render(attempt, speech),
-            language=attempt.language,
-            not_after=claimed.expires_at,
-        )
 
 
 class LookupLoop:

@@ -4,6 +4,7 @@
 | --- | --- | --- | --- | --- |
 | decorum_notifier_permits_ended_total | counter | permits | channel, state, reason | published ends of permits |
 | decorum_notifier_sends_total | counter | requests | channel, answer | answers of providers, and look-ups |
+| decorum_notifier_shadowed_total | counter | permits | channel | what shadow mode would have sent; nothing was |
 | decorum_notifier_send_seconds | histogram | seconds | channel | from the request to the provider's answer |
 | decorum_notifier_claimed_total | counter | permits | channel | permits claimed for sending |
 | decorum_notifier_in_flight | gauge | requests | channel | requests to providers without an answer |
@@ -20,6 +21,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 PERMITS_ENDED = Counter("decorum_notifier_permits_ended", "ends of permits", ("channel", "state", "reason"))
 SENDS = Counter("decorum_notifier_sends", "answers of providers, and look-ups", ("channel", "answer"))
+SHADOWED = Counter("decorum_notifier_shadowed", "permits that shadow mode would have sent", ("channel",))
 SEND_SECONDS = Histogram(
     "decorum_notifier_send_seconds",
     "from the request to the provider's answer",
@@ -41,6 +43,7 @@ class SendMeter:
     def __init__(self, channel: str) -> None:
         self._claimed = CLAIMED.labels(channel)
         self._in_flight = IN_FLIGHT.labels(channel)
+        self._shadowed = SHADOWED.labels(channel)
         self._seconds = SEND_SECONDS.labels(channel)
         kinds = ("accepted", "rejected", "uncertain", "refused_connection")
         self._answers = {kind: SENDS.labels(channel, kind) for kind in kinds}
@@ -49,6 +52,10 @@ class SendMeter:
         """A claim of `count` permits was made."""
         self._claimed.inc(count)
         self._in_flight.set(in_flight)
+
+    def shadowed(self, count: int) -> None:
+        """So many would have been sent."""
+        self._shadowed.inc(count)
 
     def answered(self, kind: str, seconds: float) -> None:
         """A provider answered."""

@@ -74,9 +74,10 @@ class Claimed:
     contacted_before: bool
 
 
-Outcome = Literal["made", "rejected", "not_used", "released", "uncertain", "unknown"]
+Outcome = Literal["made", "rejected", "not_used", "released", "uncertain", "unknown", "shadowed"]
 """What became of a claim. `not_used` and `released`: nothing was sent; `released` may be claimed again inside its
-permit. `uncertain`: something may have been sent, to be looked up. `unknown`: the look-up didn't find it."""
+permit. `uncertain`: something may have been sent, to be looked up. `unknown`: the look-up didn't find it. `shadowed`:
+ready to be sent, in shadow mode, where nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ CREATE TABLE attempt (
     planned_for timestamptz NOT NULL,
     due_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
-    state text NOT NULL CHECK (state IN ('planned', 'submitted', 'held', 'made', 'unknown', 'ended')),
+    state text NOT NULL CHECK (state IN ('planned', 'submitted', 'held', 'made', 'unknown', 'shadowed', 'ended')),
     end_reason text CHECK ((end_reason IS NOT NULL) = (state = 'ended')),
     wanted boolean NOT NULL,
     submissions integer NOT NULL CHECK (submissions BETWEEN 0 AND 1000),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler.domain.planning import Dossier
 from shared.contracts.attempts import AttemptSubmittedV1
-
-ContactState = Literal["made", "unknown"]
+from shared.contracts.standing import Standing
 
 
 class DossierStore(Protocol):
@@ -29,8 +28,8 @@ class DossierStore(Protocol):
         """Write what differs between each dossier as it was loaded and as it is now."""
         ...
 
-    async def mark_contacts(self, tx: AsyncConnection, states: Mapping[tuple[str, str], ContactState]) -> int:
-        """Set attempts (by borrower and id) to made or unknown, made > unknown > every other state, as
+    async def mark_contacts(self, tx: AsyncConnection, states: Mapping[tuple[str, str], Standing]) -> int:
+        """Set attempts (by borrower and id) to made or unknown, which take the place of every less sure state, as
         `after_report` does; returns how many of them were never handed over from here.
         """
         ...

@@ -46,9 +46,21 @@ from shared.contracts.outcomes import (
     PermitEnd,
 )
 from shared.contracts.replies import ReplyIntent, ReplyReceivedV1
+from shared.contracts.standing import (
+    RESULT_RANK,
+    STANDING_RANK,
+    STANDINGS_RISING,
+    Standing,
+    further,
+    standing_of,
+    surer,
+)
 from shared.contracts.types import Amounts, Channel, ContactResult, Language, Message, Party, Purpose, RiskGrade
 
 __all__ = [
+    "RESULT_RANK",
+    "STANDINGS_RISING",
+    "STANDING_RANK",
     "Amounts",
     "Approval",
     "AttemptLoan",
@@ -100,6 +112,10 @@ __all__ = [
     "RiskGrade",
     "RuleResult",
     "RuleSpoken",
+    "Standing",
     "StopLiftedV1",
     "StopOrderedV1",
+    "further",
+    "standing_of",
+    "surer",
 ]

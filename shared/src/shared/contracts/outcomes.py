@@ -30,7 +30,10 @@ class ContactMadeV1(PermitEnd, frozen=True, kw_only=True):
 
 
 class ContactNotMadeV1(PermitEnd, frozen=True, kw_only=True):
-    """It did not leave the building, or the carrier refused it: its slots are free again."""
+    """It did not leave the building, or the carrier refused it: its slots are free again.
+
+    Reason `shadow`: live it would have been sent at `ended_at`. Nothing left, and its slots and its step stay taken.
+    """
 
     reason: NotMadeReason
     ended_at: Instant

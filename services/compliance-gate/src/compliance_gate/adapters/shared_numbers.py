@@ -9,12 +9,15 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from compliance_gate.ports import Tx
+from shared.contracts import STANDINGS_RISING
 
 ContactKey = tuple[str, str]
 """Borrower and contact."""
 
 COUNTS: Final = "(c.proof > 0 OR c.reserved_submission > c.ended_submission)"
-STATE: Final = "(ARRAY['reserved', 'unknown', 'made', 'external'])[c.proof + 1]"
+_STATES: Final = ("reserved", *STANDINGS_RISING[1:], "external")
+"""By how sure it is that a contact was made: what isn't made at all counts, if it does, by the slot that it has."""
+STATE: Final = f"(ARRAY{list(_STATES)})[c.proof + 1]"
 
 _DERIVED_CONTACTS: Final = f"""
     SELECT k.number_key, c.borrower_id, c.contact_id, c.at, c.channel,

@@ -18,7 +18,7 @@ Party = Literal["borrower", "third_party", "attorney"]
 Purpose = Literal["reminder", "demand", "reply", "opt_out_confirmation"]
 Place = Literal["home", "work", "mobile"]
 Direction = Literal["outbound", "inbound"]
-ContactState = Literal["reserved", "made", "unknown", "external"]
+ContactState = Literal["reserved", "shadowed", "made", "unknown", "external"]
 Result = Literal[
     "no_answer",
     "voicemail",
@@ -65,7 +65,7 @@ class Approval(Part, frozen=True, kw_only=True):
 class Earlier(Part, frozen=True, kw_only=True, omit_defaults=True):
     """What became of the attempt's earlier permits: one is `open` until `permit_ends_at`, or the attempt is `used`.
 
-    `used`: it was made, may have been made, or the carrier refused it; an attempt is sent once at most.
+    `used`: it was made, may have been made, was shadowed, or the carrier refused it; an attempt is sent once at most.
     """
 
     state: Literal["open", "used"]
@@ -101,8 +101,9 @@ class Attempt(Part, frozen=True, kw_only=True, omit_defaults=True):
 class PastContact(Part, frozen=True, kw_only=True, omit_defaults=True):
     """A contact that was made, may have been made, or has a slot reserved for it.
 
-    `reserved`: permitted, not ended yet; `unknown`: nobody can tell whether it was made; `external`: made by somebody
-    else's hands. All of them count. What the carrier refused is no contact and isn't listed.
+    `reserved`: permitted, not ended yet; `shadowed`: it was not made, as the platform ran in shadow mode, and live it
+    would have been; `unknown`: nobody can tell whether it was made; `external`: made by somebody else's hands. All of
+    them count. What the carrier refused is no contact and isn't listed.
     A `result` of None counts as every result that the channel could have had.
     `discussed`: the loans that a conversation was about, where they differ from `loans`.
     """

@@ -5,29 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from compliance_gate.ports import FactRow
-from shared.contracts import ContactResult
+from shared.contracts import STANDING_RANK, STANDINGS_RISING, Standing
 from shared.kafka.records import Received
 
-UNKNOWN, MADE, BY_OTHERS = 1, 2, 3
-"""How sure it is that a contact was made; 0 is a slot at most."""
-OPEN, ENDED_UNUSED, ENDED_UNKNOWN, ENDED_MADE = 0, 1, 2, 3
-"""A permit's end; it only rises."""
+BY_OTHERS: Final = len(STANDINGS_RISING)
+"""How sure it is that a contact was made is its standing's rank; this is above all of them: it was never ours."""
+OPEN: Final = 0
+"""A permit without an end. With one it has the rank of its end, one higher; it only rises."""
 
-RESULTS_RISING: Final[tuple[ContactResult, ...]] = (
-    "sent",
-    "failed",
-    "not_in_service",
-    "busy",
-    "no_answer",
-    "delivered",
-    "dropped",
-    "voicemail",
-    "replied",
-    "conversation",
-    "wrong_person",
-)
-"""Of two results of one contact the later one here holds: the one that more rules count."""
-RESULT_RANK: Final = {result: rank for rank, result in enumerate(RESULTS_RISING, start=1)}
+
+def end_rank(standing: Standing) -> int:
+    """The rank of a permit's end, as `permit.end_rank` has it."""
+    return 1 + STANDING_RANK[standing]
 
 
 def contact_values(borrower_id: str, contact_id: str, **changed: Any) -> dict[str, Any]:

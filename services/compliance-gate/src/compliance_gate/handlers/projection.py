@@ -13,19 +13,16 @@ from typing import Any, Final
 from compliance_gate.domain.kept_facts import ContactPointFacts, Profile
 from compliance_gate.handlers.fact_rows import (
     BY_OTHERS,
-    ENDED_MADE,
-    ENDED_UNKNOWN,
-    ENDED_UNUSED,
-    MADE,
-    RESULT_RANK,
-    UNKNOWN,
     consent_values,
     contact_values,
+    end_rank,
     last_writer_row,
 )
 from compliance_gate.handlers.reply_facts import reply_received
 from compliance_gate.ports import FactRows, Numbers
 from shared.contracts import (
+    RESULT_RANK,
+    STANDING_RANK,
     BalanceChangedV1,
     BorrowerUpdatedV1,
     ConsentChangedV1,
@@ -45,6 +42,7 @@ from shared.contracts import (
     RestrictionChangedV1,
     StopLiftedV1,
     StopOrderedV1,
+    standing_of,
 )
 from shared.contracts.types import Message
 from shared.kafka.records import Received
@@ -217,20 +215,20 @@ def _balance_changed(rows: FactRows, record: Received[BalanceChangedV1], _: Numb
     )
 
 
-def _permit_end(
-    rows: FactRows, record: Received[Any], *, end_rank: int, reason: str | None, contact: dict[str, Any]
-) -> None:
+def _permit_end(rows: FactRows, record: Received[Any], **told: Any) -> None:
+    """The end of a permit, and what it says of its contact: `told`, and that it counts by its standing."""
     message = record.message
+    standing = standing_of(message)
     rows.permit_ends.append(
         {
             "borrower_id": record.borrower_id,
             "attempt_id": message.attempt_id,
             "submission_number": message.submission_number,
-            "end_rank": end_rank,
-            "end_reason": reason,
+            "end_rank": end_rank(standing),
+            "end_reason": message.reason if isinstance(message, ContactNotMadeV1) else None,
         }
     )
-    rows.contacts.append(_attempt_contact(record, **contact))
+    rows.contacts.append(_attempt_contact(record, proof=STANDING_RANK[standing], **told))
 
 
 def _attempt_contact(record: Received[Any], **known: Any) -> dict[str, Any]:
@@ -246,25 +244,29 @@ def _attempt_contact(record: Received[Any], **known: Any) -> dict[str, Any]:
 
 
 def _contact_made(rows: FactRows, record: Received[ContactMadeV1], _: Numbers) -> None:
-    made = {"at": record.message.made_at, "proof": MADE}
-    _permit_end(rows, record, end_rank=ENDED_MADE, reason=None, contact=made)
+    _permit_end(rows, record, at=record.message.made_at)
 
 
 def _contact_unknown(rows: FactRows, record: Received[ContactUnknownV1], _: Numbers) -> None:
-    unknown = {"at": record.message.sent_at, "proof": UNKNOWN}
-    _permit_end(rows, record, end_rank=ENDED_UNKNOWN, reason=None, contact=unknown)
+    _permit_end(rows, record, at=record.message.sent_at)
 
 
 def _contact_not_made(rows: FactRows, record: Received[ContactNotMadeV1], _: Numbers) -> None:
-    ended = {"ended_submission": record.message.submission_number}
-    _permit_end(rows, record, end_rank=ENDED_UNUSED, reason=record.message.reason, contact=ended)
+    """Its slots are free again; in shadow mode it counts from the instant at which it would have been sent."""
+    message = record.message
+    if standing_of(message) == "not_made":
+        _permit_end(rows, record, ended_submission=message.submission_number)
+    else:
+        _permit_end(rows, record, at=message.ended_at)
 
 
 def _contact_progressed(rows: FactRows, record: Received[ContactProgressedV1], _: Numbers) -> None:
     message = record.message
     rank = RESULT_RANK[message.result]
     rows.contacts.append(
-        _attempt_contact(record, at=message.made_at, proof=MADE, result=message.result, result_rank=rank)
+        _attempt_contact(
+            record, at=message.made_at, proof=STANDING_RANK["made"], result=message.result, result_rank=rank
+        )
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compliance_gate.handlers.fact_rows import BY_OTHERS, RESULT_RANK, consent_values, contact_values, last_writer_row
+from compliance_gate.handlers.fact_rows import BY_OTHERS, consent_values, contact_values, last_writer_row
 from compliance_gate.ports import FactRows, Numbers
-from shared.contracts import ContactResult, ReplyReceivedV1
+from shared.contracts import RESULT_RANK, ContactResult, ReplyReceivedV1
 from shared.kafka.records import Received
 
 

@@ -25,7 +25,7 @@ from compliance_gate.domain import (
 )
 from compliance_gate.domain.facts import Place
 from compliance_gate.domain.kept_facts import ContactPointFacts, Profile
-from compliance_gate.handlers.fact_rows import ENDED_UNKNOWN, OPEN
+from compliance_gate.handlers.fact_rows import OPEN, end_rank
 from compliance_gate.ports import Evidence, HeldReview, NewDecision, NewPermit, PriorPermit
 from shared import ids
 from shared.contracts import (
@@ -241,7 +241,7 @@ def _earlier(around: Situation) -> Earlier | None:
     prior = around.prior
     if prior is None:
         return None
-    used = prior.end_rank >= ENDED_UNKNOWN or prior.end_reason == "rejected"
-    if used or (around.contact is not None and around.contact.state in ("made", "unknown")):
+    used = prior.end_rank > end_rank("not_made") or prior.end_reason == "rejected"
+    if used or (around.contact is not None and around.contact.state in ("made", "unknown", "shadowed")):
         return Earlier(state="used", permit_ends_at=prior.expires_at)
     return Earlier(state="open", permit_ends_at=prior.expires_at) if prior.end_rank == OPEN else None

@@ -173,6 +173,14 @@ def _decision(detail: Detail) -> str:
     return "; ".join([*spoken, f"{passed} rules passed", *extra])
 
 
+def _not_made(detail: Detail) -> str:
+    if detail["reason"] != "shadow":
+        return _plain(detail)
+    return (
+        f"shadow mode: live it would have been sent by {detail['channel']} to {detail['contact_point_id']}; nothing was"
+    )
+
+
 def _promise(detail: Detail) -> str:
     promised = money(detail["promised_minor"], detail["currency"])
     return f"{promised} by {detail['promised_on']}, paid {money(detail['paid_minor'], detail['currency'])}"
@@ -199,4 +207,5 @@ _SUMMARIES: Final[tuple[tuple[tuple[str, ...], Callable[[Detail], str]], ...]] =
     (("stop-ordered", "stop-lifted"), _stop),
     (("contact-allowed", "contact-deferred", "contact-denied", "contact-held"), _decision),
     (("promise-opened", "promise-kept", "promise-partly-kept", "promise-broken", "promise-voided"), _promise),
+    (("contact-not-made",), _not_made),
 )

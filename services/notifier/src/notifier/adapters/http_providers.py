@@ -12,7 +12,6 @@ import msgspec
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
-    retry_if_result,
     stop_after_attempt,
     wait_random_exponential,
 )
@@ -20,9 +19,8 @@ from tenacity import (
 from notifier.domain.call_keys import DETAIL_KEYS, OPENING_KEYS
 from notifier.ports import Answer, SendRequest
 from shared.contracts import Channel
+from shared.contracts.types import Identifier
 
-REFUSED_TRIES: Final = 3
-"""Tries of one request whose connection was refused, within one claim; the permit may be claimed again later."""
 FIND_TRIES: Final = 2
 KEEP_ALIVE_SECONDS: Final = 2.0
 """Shorter than servers keep an idle connection (uvicorn 5 s, many balancers 4 s): a request that meets a closing one is
@@ -47,7 +45,8 @@ MAY_HAVE_BEEN_TAKEN: Final = frozenset({408, 409, 425, 499})
 
 
 class _Accepted(msgspec.Struct, frozen=True):
-    message_id: str
+    message_id: Identifier
+    """Receipts and replies name it in this form; another one is taken for none: the attempt's own id is enough."""
 
 
 class _Refused(msgspec.Struct, frozen=True):
@@ -120,23 +119,10 @@ class HttpProvider:
             keys=None if opening is None else DETAIL_KEYS,
             opening=None if opening is None else _Opening(text=opening, keys=OPENING_KEYS),
         )
-        body = _encode(message)
-        answer = await self._send_once(body)
-        if answer.kind != "refused_connection":
-            return answer
-        retrying = AsyncRetrying(
-            retry=retry_if_result(lambda again: again.kind == "refused_connection"),
-            wait=wait_random_exponential(multiplier=0.05, max=1),
-            stop=stop_after_attempt(REFUSED_TRIES - 1),
-            retry_error_callback=lambda _state: answer,
-        )
-        return await retrying(self._send_once, body)
-
-    async def _send_once(self, body: bytes) -> Answer:
         if self._session is None:
             return Answer(kind="refused_connection")
         try:
-            async with self._session.post(self._send_url, data=body, allow_redirects=False) as response:
+            async with self._session.post(self._send_url, data=_encode(message), allow_redirects=False) as response:
                 return _answer(response.status, await _body(response))
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, ConnectionRefusedError)

@@ -1,7 +1,7 @@
 """The statements over permits. What forbids a permit stands here once, as an SQL expression, and mirrors
 `domain.permits.block_of`; every statement that uses or ends an unused permit goes through it.
 
-Parameters common to all: $1 the SMS provider's name, $2 the voice provider's name, $3 whether this is shadow mode.
+Parameters common to those: $1 the SMS provider's name, $2 the voice provider's name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ _BLOCK: Final = f"""(CASE
        WHERE o.borrower_id = p.borrower_id AND o.attempt_id = p.attempt_id AND o.sent_at IS NOT NULL) THEN 'rejected'
   WHEN c.contact_point_id IS NOT NULL AND NOT {_USABLE} THEN 'no_contact_point'
   WHEN {_PROVIDER} IS NULL THEN 'no_provider'
-  WHEN $3::boolean THEN 'shadow'
 END)"""
 
 _JOINED: Final = (
@@ -58,7 +57,7 @@ ENDED_COLUMNS: Final = (
 
 
 _END: Final = f"""
-UPDATE permit p SET state = 'not_made', reason = e.reason, provider = e.provider, ended_at = $4::timestamptz
+UPDATE permit p SET state = 'not_made', reason = e.reason, provider = e.provider, ended_at = $3::timestamptz
 FROM ending e
 WHERE p.borrower_id = e.borrower_id AND p.attempt_id = e.attempt_id AND p.submission_number = e.submission_number
   AND {_UNUSED.format("p")}
@@ -75,26 +74,26 @@ WITH ending AS MATERIALIZED (
 
 END_BLOCKED_OF: Final = f"""
 WITH unused AS MATERIALIZED (
-  SELECT found.* FROM unnest($6::text[]) AS wanted(borrower_id)
+  SELECT found.* FROM unnest($5::text[]) AS wanted(borrower_id)
   CROSS JOIN LATERAL (
     SELECT * FROM permit o WHERE o.borrower_id = wanted.borrower_id AND {_UNUSED.format("o")}
-    ORDER BY o.attempt_id, o.submission_number LIMIT $5::bigint FOR UPDATE) found
+    ORDER BY o.attempt_id, o.submission_number LIMIT $4::bigint FOR UPDATE) found
 ), ending AS MATERIALIZED (
   SELECT p.borrower_id, p.attempt_id, p.submission_number, {_BLOCK} AS reason, {_PROVIDER} AS provider
   FROM {_JOINED.replace("permit p", "unused p")} WHERE {_BLOCK} IS NOT NULL
 ){_END}"""
-"""$4 now, $5 limit for each borrower, $6 borrowers in order. It goes by the key of each borrower, whatever statistics
+"""$3 now, $4 limit for each borrower, $5 borrowers in order. It goes by the key of each borrower, whatever statistics
 say, and waits for a claim in hand: what that has taken is no longer unused."""
 
-END_BLOCKED: Final = _ending(f"{_BLOCK} IS NOT NULL", _BLOCK, "LIMIT $5::bigint FOR UPDATE OF p SKIP LOCKED")
-"""$4 now, $5 limit."""
+END_BLOCKED: Final = _ending(f"{_BLOCK} IS NOT NULL", _BLOCK, "LIMIT $4::bigint FOR UPDATE OF p SKIP LOCKED")
+"""$3 now, $4 limit."""
 
 END_EXPIRED: Final = _ending(
-    "p.expires_at <= $4::timestamptz",
+    "p.expires_at <= $3::timestamptz",
     f"coalesce({_BLOCK}, CASE WHEN c.contact_point_id IS NULL THEN 'no_contact_point' ELSE 'permit_expired' END)",
-    "ORDER BY p.expires_at LIMIT $5::bigint FOR UPDATE OF p SKIP LOCKED",
+    "ORDER BY p.expires_at LIMIT $4::bigint FOR UPDATE OF p SKIP LOCKED",
 )
-"""$4 now, $5 limit."""
+"""$3 now, $4 limit."""
 
 CLAIM: Final = f"""
 WITH ready AS MATERIALIZED (
@@ -104,13 +103,13 @@ WITH ready AS MATERIALIZED (
   JOIN contact_point c ON c.borrower_id = p.borrower_id AND c.contact_point_id = p.contact_point_id
   JOIN borrower_key k ON k.borrower_id = p.borrower_id
   JOIN borrower b ON b.borrower_id = p.borrower_id
-  WHERE p.state = 'permitted' AND p.channel = $5::text AND p.expires_at > $4::timestamptz AND {_BLOCK} IS NULL
+  WHERE p.state = 'permitted' AND p.channel = $4::text AND p.expires_at > $3::timestamptz AND {_BLOCK} IS NULL
     AND NOT EXISTS (SELECT 1 FROM permit o WHERE o.borrower_id = p.borrower_id AND o.attempt_id = p.attempt_id
          AND o.submission_number < p.submission_number AND {_UNUSED.format("o")})
-  ORDER BY p.expires_at LIMIT $6::bigint FOR UPDATE OF p SKIP LOCKED
+  ORDER BY p.expires_at LIMIT $5::bigint FOR UPDATE OF p SKIP LOCKED
 )
-UPDATE permit p SET state = 'sending', owner = $7::text, lease_until = clock_timestamp() + $8::float8 * interval '1 s',
-  sent_at = $4::timestamptz, provider = r.provider, number_hash = r.number_hash
+UPDATE permit p SET state = 'sending', owner = $6::text, lease_until = clock_timestamp() + $7::float8 * interval '1 s',
+  sent_at = $3::timestamptz, provider = r.provider, number_hash = r.number_hash
 FROM ready r
 WHERE p.borrower_id = r.borrower_id AND p.attempt_id = r.attempt_id AND p.submission_number = r.submission_number
   AND {_UNUSED.format("p")}
@@ -118,7 +117,7 @@ RETURNING p.borrower_id, p.attempt_id, p.submission_number, p.attempt_json, p.ex
   r.wrapped_key, r.name_sealed, r.region, r.zones,
   EXISTS (SELECT 1 FROM permit o WHERE o.borrower_id = p.borrower_id AND o.sent_at IS NOT NULL
     AND o.channel = 'sms' AND o.state = 'made') AS contacted_before"""
-"""$4 now, $5 channel, $6 limit, $7 owner, $8 lease in seconds of wall time. Soonest end first."""
+"""$3 now, $4 channel, $5 limit, $6 owner, $7 lease in seconds of wall time. Soonest end first."""
 
 RECORD: Final = f"""
 WITH given AS (
@@ -137,7 +136,8 @@ WITH given AS (
 UPDATE permit p SET
   state = CASE h.outcome WHEN 'made' THEN 'made' WHEN 'released' THEN 'permitted' WHEN 'uncertain' THEN 'sending'
     WHEN 'unknown' THEN 'unknown' ELSE 'not_made' END,
-  reason = CASE h.outcome WHEN 'rejected' THEN 'rejected' WHEN 'not_used' THEN h.reason END,
+  reason = CASE h.outcome WHEN 'rejected' THEN 'rejected' WHEN 'shadowed' THEN 'shadow'
+    WHEN 'not_used' THEN h.reason END,
   message_id = coalesce(h.message_id, p.message_id),
   sent_at = CASE WHEN h.outcome IN ('released', 'not_used') THEN NULL ELSE p.sent_at END,
   owner = CASE WHEN h.outcome = 'released' THEN NULL ELSE p.owner END,

@@ -26,8 +26,8 @@ _LATEST: Final = Upsert(
 class PostgresPermits:
     """Permits in Postgres. `providers` names the provider of each channel; a channel without one can't be used."""
 
-    def __init__(self, *, providers: dict[Channel, str], shadow: bool) -> None:
-        self._common = (providers.get("sms"), providers.get("voice"), shadow)
+    def __init__(self, *, providers: dict[Channel, str]) -> None:
+        self._common = (providers.get("sms"), providers.get("voice"))
 
     async def add(self, tx: Tx, permits: Sequence[Permit]) -> None:
         rows = [

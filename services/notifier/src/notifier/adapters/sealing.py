@@ -43,7 +43,7 @@ class AesGcmSealer:
         key = self._unwrapped(wrapped_key, borrower_id)
         try:
             return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(borrower_id, field)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a value too short to have a nonce
             raise SealBroken(field) from None
 
     def hash_number(self, number: str) -> bytes:
@@ -52,7 +52,7 @@ class AesGcmSealer:
     def _unwrap(self, wrapped_key: bytes, borrower_id: str) -> AESGCM:
         try:
             opened = self._master.decrypt(wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:], borrower_id.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise SealBroken("key") from None
         return AESGCM(opened)
 

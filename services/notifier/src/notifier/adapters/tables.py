@@ -63,7 +63,7 @@ permit = sa.Table(
     sa.Column("provider", sa.Text),
     sa.Column("owner", sa.Text, comment="the process that sends it or looks it up"),
     sa.Column("lease_until", _INSTANT, comment="wall time, by the database's clock"),
-    sa.Column("sent_at", _INSTANT, comment="business time of the claim; absent: nothing was sent"),
+    sa.Column("sent_at", _INSTANT, comment="business time of the claim; absent: nobody used it"),
     sa.Column("ended_at", _INSTANT),
     sa.Column("message_id", sa.Text),
     sa.Column("number_hash", BYTEA),

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, assert_never
+from typing import Literal, assert_never
 
-from shared.contracts import Channel, NotMadeReason, Purpose
+from shared.contracts import STANDING_RANK, Channel, NotMadeReason, Purpose
 
 PermitState = Literal["permitted", "sending", "made", "not_made", "unknown"]
 EndState = Literal["made", "not_made", "unknown"]
 StopKind = Literal["all", "channel", "provider", "strategy", "borrower"]
-
-END_RANK: Final[dict[EndState, int]] = {"not_made": 1, "unknown": 2, "made": 3}
-"""A permit's end only ever rises: what is proved later counts again, and nothing un-counts a contact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +125,6 @@ class Surroundings:
     """Everything about one permit that may forbid its use. `contact_point_usable` None: not known yet."""
 
     provider: str | None
-    shadow: bool = False
     revocations: tuple[Revocation, ...] = ()
     stops: tuple[Stop, ...] = ()
     suppressed: bool = False
@@ -152,9 +148,7 @@ def block_of(permit: Permit, around: Surroundings) -> NotMadeReason | None:
         return "rejected"
     if around.contact_point_usable is False:
         return "no_contact_point"
-    if around.provider is None:
-        return "no_provider"
-    return "shadow" if around.shadow else None
+    return "no_provider" if around.provider is None else None
 
 
 def _stopped(stops: Iterable[Stop], permit: Permit, provider: str | None) -> bool:
@@ -167,7 +161,9 @@ def expiry_reason(*, contact_point_known: bool) -> NotMadeReason:
 
 
 def rises(present: PermitState, proved: EndState) -> bool:
-    """Whether an end that becomes known now replaces `present` (made > unknown > not made > no end yet)."""
-    if present in ("permitted", "sending"):
-        return True
-    return END_RANK[proved] > END_RANK[present]  # type: ignore[index]  # the open states are handled above
+    """Whether an end that becomes known now replaces `present`: any end replaces none, and then it only rises."""
+    match present:
+        case "permitted" | "sending":
+            return True
+        case _:
+            return STANDING_RANK[proved] > STANDING_RANK[present]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from shared.contracts import Channel, ContactResult
+from shared.contracts import Channel, ContactResult, further
 
 ReceiptStatus = Literal[
     "delivered", "failed", "answered", "no_answer", "voicemail", "busy", "not_in_service", "dropped", "wrong_person"
@@ -26,21 +26,6 @@ RESULT_OF: Final[dict[ReceiptStatus, ContactResult]] = {
 }
 """A call that was answered counts as a conversation: a carrier can't tell that nothing was said."""
 
-RESULT_RANK: Final[dict[ContactResult, int]] = {
-    "sent": 0,
-    "failed": 1,
-    "not_in_service": 2,
-    "busy": 3,
-    "no_answer": 4,
-    "voicemail": 5,
-    "delivered": 6,
-    "dropped": 7,
-    "wrong_person": 8,
-    "replied": 9,
-    "conversation": 10,
-}
-"""Where receipts disagree, the one that reaches the borrower further counts: it is the stricter one for every cap."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
@@ -57,11 +42,6 @@ class Receipt:
     def result(self) -> ContactResult:
         """What this receipt says became of the contact."""
         return RESULT_OF[self.status]
-
-
-def further(one: ContactResult, other: ContactResult) -> ContactResult:
-    """The result that reached the borrower further."""
-    return one if RESULT_RANK[one] >= RESULT_RANK[other] else other
 
 
 def standing_result(results: Iterable[ContactResult]) -> ContactResult:

@@ -37,7 +37,12 @@ class InboundHandlers:
 
     async def on_inbound(self, tx: Tx, batch: Sequence[Inbound]) -> list[Outgoing]:
         """Store the new messages of a batch of deliveries; one that is known changes nothing."""
-        batch = list({inbound.inbound_id: inbound for inbound in reversed(batch)}.values())
+        replies: list[Outgoing] = []
+        for some in _of_distinct_ids(batch):
+            replies += await self._take(tx, some)
+        return replies
+
+    async def _take(self, tx: Tx, batch: Sequence[Inbound]) -> list[Outgoing]:
         candidates = await self._store.candidates(tx, batch)
         answered = await self._store.answered(tx, batch)
         read = [self._understand(i, candidates, answered) for i in sorted(batch, key=lambda i: i.inbound_id)]
@@ -122,6 +127,18 @@ class InboundHandlers:
             )
             for owner in understood.owners
         ]
+
+
+def _of_distinct_ids(batch: Sequence[Inbound]) -> list[list[Inbound]]:
+    """`batch` without copies, in parts that name no id twice: two numbers may use one, and neither's words are lost."""
+    parts: list[dict[str, Inbound]] = []
+    for inbound in {(i.number_hash, i.inbound_id): i for i in reversed(batch)}.values():
+        part = next((part for part in parts if inbound.inbound_id not in part), None)
+        if part is None:
+            part = {}
+            parts.append(part)
+        part[inbound.inbound_id] = inbound
+    return [list(part.values()) for part in parts]
 
 
 def _with_contact(everybody: tuple[Candidate, ...], contact: Candidate | None) -> tuple[Candidate, ...]:

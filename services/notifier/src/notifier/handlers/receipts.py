@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from notifier import metrics
 from notifier.domain.permits import rises
-from notifier.domain.receipts import Receipt, further
+from notifier.domain.receipts import Receipt
 from notifier.handlers.outgoing import end_of_permit, progress
 from notifier.ports import KnownAttempt, ReceiptStore, Tx
 from shared.clock import Clock
-from shared.contracts import ContactResult
+from shared.contracts import ContactResult, further
 from shared.kafka.records import Outgoing
 
 

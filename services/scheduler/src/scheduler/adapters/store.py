@@ -15,8 +15,8 @@ from scheduler.adapters import tables
 from scheduler.domain.attempts import Attempt, Referral
 from scheduler.domain.planning import Dossier
 from scheduler.domain.profile import Circumstance, ContactPlace, Loan, Person, Profile
-from scheduler.ports import ContactState
 from shared.contracts.attempts import Approval, AttemptSubmittedV1
+from shared.contracts.standing import STANDINGS_RISING, Standing
 from shared.postgres.rows import Row, Upsert, insert_rows, lock_borrowers, select_matching, update_rows
 
 ATTEMPTS_KEPT_IN_VIEW: Final = timedelta(days=60)
@@ -40,6 +40,10 @@ _BORROWER_COLUMNS: Final = _names(tables.borrower)
 _UPSERTS: Final = {table: _upsert(table) for table in (tables.loan, tables.circumstance, tables.attempt)}
 
 
+_RANK: Final = f"array_position(ARRAY{list(STANDINGS_RISING)}, {{0}}.state)"
+"""How sure a taken step is; NULL for every other state."""
+
+
 class PostgresDossiers:
     """The `DossierStore` on Postgres."""
 
@@ -58,7 +62,7 @@ class PostgresDossiers:
     async def next_wake_at(self, tx: AsyncConnection) -> datetime | None:
         return (await tx.exec_driver_sql("SELECT min(wake_at) FROM borrower WHERE wake_at IS NOT NULL")).scalar()
 
-    async def mark_contacts(self, tx: AsyncConnection, states: Mapping[tuple[str, str], ContactState]) -> int:
+    async def mark_contacts(self, tx: AsyncConnection, states: Mapping[tuple[str, str], Standing]) -> int:
         await lock_borrowers(tx, tables.borrower, {borrower_id for borrower_id, _ in states})
         rows = [
             {"borrower_id": borrower_id, "attempt_id": attempt_id, "state": state, "end_reason": None}
@@ -69,7 +73,7 @@ class PostgresDossiers:
             tables.attempt,
             rows,
             keys=("borrower_id", "attempt_id"),
-            where="t.submissions > 0 AND t.state <> 'made' AND (r.state = 'made' OR t.state <> 'unknown')",
+            where=f"t.submissions > 0 AND COALESCE({_RANK.format('t')} < {_RANK.format('r')}, true)",
             returning=("attempt_id",),
         )
         if len(marked) == len(rows):

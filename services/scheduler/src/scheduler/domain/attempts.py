@@ -1,7 +1,7 @@
 """An attempt's life, from planned to its one end, as pure transitions on what gate, notifier and people report.
 
 A report changes an attempt only if it speaks of the submission that is open, except that a contact which was made
-is made, whatever came first: made > unknown > every other end. So any order and any number of reports agree.
+is made, whatever came first: made > unknown > shadowed > every other end. So any order and number of reports agree.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from shared.contracts.attempts import Approval, ReferralTarget
 from shared.contracts.decisions import ContactDeferredV1, ContactDeniedV1, ContactHeldV1
 from shared.contracts.operator_actions import HeldReviewedV1
 from shared.contracts.outcomes import ContactMadeV1, ContactNotMadeV1, ContactUnknownV1
+from shared.contracts.standing import STANDING_RANK, STANDINGS_RISING, Standing, standing_of
 from shared.contracts.types import Purpose, RiskGrade
 
-AttemptState = Literal["planned", "submitted", "held", "made", "unknown", "ended"]
+AttemptState = Literal["planned", "submitted", "held", "made", "unknown", "shadowed", "ended"]
 EndReason = Literal[
     "denied",
     "rejected",
@@ -26,7 +27,6 @@ EndReason = Literal[
     "not_wanted",
     "no_contact_point",
     "template_failed",
-    "shadow",
     "submissions_exhausted",
 ]
 Report = (
@@ -38,6 +38,8 @@ Report = (
     | ContactNotMadeV1
     | ContactUnknownV1
 )
+TAKEN: Final = frozenset(STANDINGS_RISING[1:])
+"""The states, and the standings of a contact, in which a step is taken and never planned again in its episode."""
 SUBMISSIONS_MAX: Final = 1_000
 """The contract's bound on `submission_number`."""
 _DEFERRAL_MIN: Final = timedelta(minutes=1)
@@ -116,14 +118,23 @@ def ended(attempt: Attempt, reason: EndReason) -> Attempt:
 def after_report(attempt: Attempt, report: Report, waits: Waits) -> Attempt:
     """`attempt` after `report`; the same object where the report changes nothing."""
     match report:
-        case ContactMadeV1():
-            return attempt if attempt.state == "made" else attempt._replace(state="made", end_reason=None)
-        case ContactUnknownV1():
-            known = attempt.state in ("made", "unknown")
-            return attempt if known else attempt._replace(state="unknown", end_reason=None)
+        case ContactMadeV1() | ContactUnknownV1():
+            return _taken(attempt, standing_of(report))
+        case ContactNotMadeV1() if standing_of(report) in TAKEN:
+            return _taken(attempt, standing_of(report))
         case _:
             open_one = attempt.state in ("submitted", "held") and report.submission_number == attempt.submissions
             return _after_answer(attempt, report, waits) if open_one else attempt
+
+
+def _taken(attempt: Attempt, standing: Standing) -> Attempt:
+    """`attempt` with its step taken, whatever came before, unless it is known to be taken as surely."""
+    assert standing != "not_made", "a step is taken by what left, may have left, or would have"
+    match attempt.state:
+        case "made" | "unknown" | "shadowed" if STANDING_RANK[attempt.state] >= STANDING_RANK[standing]:
+            return attempt
+        case _:
+            return attempt._replace(state=standing, end_reason=None)
 
 
 def _after_answer(
@@ -152,10 +163,12 @@ def _after_answer(
 
 def _after_unused_permit(attempt: Attempt, report: ContactNotMadeV1, waits: Waits) -> Attempt:
     match report.reason:
-        case "rejected" | "no_contact_point" | "template_failed" | "shadow":
+        case "rejected" | "no_contact_point" | "template_failed":
             return ended(attempt, report.reason)
         case "revoked" | "permit_expired" | "stopped" | "no_provider":
             return _waiting(attempt, report.ended_at + waits.resubmit)
+        case "shadow":
+            return _taken(attempt, "shadowed")
         case _:
             assert_never(report.reason)
 

@@ -10,7 +10,7 @@ from typing import Final
 from zlib import crc32
 
 from scheduler.domain import standing
-from scheduler.domain.attempts import Attempt, Referral
+from scheduler.domain.attempts import TAKEN, Attempt, Referral
 from scheduler.domain.profile import Loan, Profile
 from scheduler.domain.standing import FOREVER, Group
 from scheduler.domain.strategy import (
@@ -125,7 +125,7 @@ class GroupPlanner:
         own = [a for a in self.attempts if a.currency == group.currency and a.episode == group.episode]
         number = standing.plan_number(self.profile, group, now) if self.profile.circumstances else 1
         taken = {a.step_key for a in own if not a.unseen and (a.state != "ended" or a.plan_number >= number)}
-        made_up_to = max((a.planned_for for a in own if a.state in ("submitted", "made", "unknown")), default=None)
+        made_up_to = max((a.planned_for for a in own if a.state == "submitted" or a.state in TAKEN), default=None)
         last_submitted_at = max((a.submitted_at for a in self.attempts if a.submitted_at is not None), default=None)
         first_day = (self.today - group.episode).days - _LIFETIME_DAYS_MAX
         for entry in path.steps[bisect_left(path.days, first_day) :]:

@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler import metrics
-from scheduler.ports import ContactState, DossierStore
-from shared.contracts import ContactMadeV1, ContactUnknownV1, Message
+from scheduler.ports import DossierStore
+from shared.contracts import ContactMadeV1, ContactUnknownV1, Message, Standing, standing_of, surer
 from shared.kafka.records import Outgoing, Received
 
 CONTACT_TYPES: Final[tuple[type[Message], ...]] = (ContactMadeV1, ContactUnknownV1)
@@ -26,12 +26,10 @@ async def record_contacts(
 
     The hot path of every contact. A wake-up that is left over from a deferral finds nothing to do.
     """
-    states: dict[tuple[str, str], ContactState] = {}
+    states: dict[tuple[str, str], Standing] = {}
     for received in batch:
-        made = isinstance(received.message, ContactMadeV1)
-        key = (received.message.borrower_id, received.message.attempt_id)
-        if made or key not in states:
-            states[key] = "made" if made else "unknown"
+        key, standing = (received.message.borrower_id, received.message.attempt_id), standing_of(received.message)
+        states[key] = surer(states.get(key, standing), standing)
     unmatched = await store.mark_contacts(tx, states)
     metrics.REPORTS_UNMATCHED.inc(unmatched)
     return ()

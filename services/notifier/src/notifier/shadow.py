@@ -1,0 +1,78 @@
+"""Shadow mode: what would be sent is claimed and put into words at the provider's rate, and ends there.
+
+No loop of shadow mode has a provider, so none can be asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from notifier import metrics
+from notifier.desk import Desk, Pace, prepared
+from notifier.domain.rates import TokenBucket
+from notifier.handlers.outgoing import ends_of_permits
+from notifier.ports import Claim, Claimed, SendResult
+from shared.contracts import Channel
+
+PAUSE_SECONDS_MAX: Final = 0.05
+
+
+class ShadowLoop:
+    """Stands where `DispatchLoop` does. Claim, text and end are one transaction: a crash leaves the permit unused, so
+    that no restart, live or not, ever takes what was shadowed for something that may have left.
+    """
+
+    def __init__(self, desk: Desk, *, channel: Channel, provider: str, pace: Pace) -> None:
+        self.name = f"shadow-{channel}"
+        self._desk = desk
+        self._channel: Channel = channel
+        self._provider = provider
+        self._pace = pace
+        burst = max(1, min(pace.claim_records_max, int(pace.rate_per_second)))
+        self._bucket = TokenBucket(
+            rate_per_second=pace.rate_per_second, burst=burst, tokens=burst, filled_at_seconds=time.monotonic()
+        )
+        self._meter = metrics.SendMeter(channel)
+
+    async def run_once(self) -> int:
+        """Claim one batch and end it; how many permits ended."""
+        desk, limit = self._desk, await self._room()
+        if limit == 0:
+            return 0
+        now = desk.clock.now()
+        claim = Claim(
+            channel=self._channel,
+            provider=self._provider,
+            owner=desk.owner,
+            now=now,
+            lease_seconds=self._pace.lease_seconds,
+            limit=limit,
+        )
+        async with desk.work.begin() as tx:
+            claimed = await desk.permits.claim(tx, claim)
+            results = [self._shadowed(one) for one in claimed]
+            ends = await desk.permits.record(tx, results, owner=desk.owner, now=now) if results else ()
+            await desk.work.publish(tx, ends_of_permits(ends, now=now))
+        self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
+        desk.work.committed(len(ends))
+        self._meter.claimed(len(claimed), in_flight=0)
+        self._meter.shadowed(sum(result.outcome == "shadowed" for result in results))
+        return len(claimed)
+
+    def _shadowed(self, claimed: Claimed) -> SendResult:
+        request = prepared(self._desk, claimed)
+        return request if isinstance(request, SendResult) else SendResult(key=claimed.key, outcome="shadowed")
+
+    async def _room(self) -> int:
+        """How many the provider's rate leaves room for; waits a moment for a token, so that a busy loop never spins."""
+        self._bucket = self._bucket.filled(time.monotonic())
+        pause = self._bucket.seconds_until(1)
+        if pause > 0:
+            await asyncio.sleep(min(pause, PAUSE_SECONDS_MAX))
+            self._bucket = self._bucket.filled(time.monotonic())
+        room = min(self._pace.claim_records_max, int(self._bucket.tokens))
+        if room == 0:
+            self._desk.wake(self.name)
+        return room
