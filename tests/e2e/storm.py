@@ -9,10 +9,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import aiohttp
@@ -20,30 +19,37 @@ import asyncpg
 import yaml
 
 from decorum_local import LocalPlatform
-from decorum_local.processes import ServiceProcess
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import ShiftedClock, write_offset
 from shared.ids import derive
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import WireMessage
 from tests.e2e.stillness import until_still
+from tests.e2e.storm_disturbances import LEASE_SECONDS
 from tests.e2e.storm_events import STEP_DAYS, Portfolio
+from tests.e2e.storm_sends import Sends, sends_of
 
 MORNING: Final = datetime.fromisoformat("2026-09-16T08:00+08:00")
 """Before anything may be sent: the facts come to rest first, so that both runs decide on the same ones."""
 FIRST_WAVE: Final = MORNING + timedelta(hours=9, minutes=30)
+EVENING: Final = MORNING + timedelta(hours=14)
+"""Ten in the morning in New York: the wave of the American borrowers, while Chinese ones answer and pay."""
 SECOND_WAVE: Final = FIRST_WAVE + timedelta(days=1)
+CALL_DAYS: Final = frozenset({4, 17, 21, 29})
+"""Days past due on which a step is a call: some borrowers get one in the first wave, half of them in the second."""
 STRATEGIES: Final = Path(__file__).parents[2] / "services" / "scheduler" / "strategies"
 STILL_SECONDS_MAX: Final = 240.0
-LEASE_SECONDS: Final = 4
 CHUNK_RECORDS: Final = 250
+HURRIED_CHUNKS: Final = 16
+SENDS_PER_SECOND: Final = 200
+"""About what two replicas send, with kills: the hurried events are spread over the time that a wave takes."""
 
 ENVIRONMENT: Final = {
     "DECORUM_LOG_LEVEL": "warning",
     # An outage of the broker puts facts behind; here it must not change what is decided.
     "COMPLIANCE_GATE_FACTS_LAG_SECONDS_MAX": "600",
     "NOTIFIER_SMS_RATE_PER_SECOND": "120",
-    "NOTIFIER_VOICE_RATE_PER_SECOND": "60",
+    "NOTIFIER_VOICE_RATE_PER_SECOND": "100",
     "NOTIFIER_PROVIDER_TIMEOUT_SECONDS": "2",
     "NOTIFIER_LEASE_SECONDS": str(LEASE_SECONDS),
     "CARRIER_LOSS_SHARE": "0",
@@ -59,7 +65,9 @@ class Aftermath:
     """What a run left: rows by table without the instants that differ from run to run."""
 
     tables: dict[str, list[tuple[Any, ...]]]
-    requests: list[dict[str, Any]]
+    journal: list[dict[str, Any]]
+    """Everything that the carrier wrote down."""
+    sends: Sends
     decisions: dict[str, list[tuple[Any, ...]]]
     """By borrower: attempt, submission, verdict, rules."""
     contacts: dict[str, list[tuple[Any, ...]]]
@@ -67,8 +75,11 @@ class Aftermath:
     unknown: set[str]
     """Borrowers with an attempt whose fate is unknown."""
     attempts: int
-    late: list[str] = field(default_factory=list)
-    """Attempts that were sent after their permit had ended or after a revocation was stored."""
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What the carrier was asked for."""
+        return [line for line in self.journal if line["kind"] == "request"]
 
 
 class StormRun:
@@ -78,6 +89,7 @@ class StormRun:
         self._platform = platform
         self._portfolio = portfolio
         self._clock_file = folder / "clock.json"
+        self._moves: list[tuple[datetime, timedelta]] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._move_to(MORNING)
         clock = {"DECORUM_CLOCK": "shifted", "DECORUM_CLOCK_FILE": str(self._clock_file)}
@@ -116,8 +128,12 @@ class StormRun:
 
     def _first_wave(self) -> None:
         self._move_to(FIRST_WAVE)
+        seconds = len(self._portfolio.borrowers) / SENDS_PER_SECOND
+        chunk = len(self._portfolio.hurried) // HURRIED_CHUNKS + 1
+        asyncio.run(self._publish(self._portfolio.hurried, chunk=chunk, pause_seconds=seconds / HURRIED_CHUNKS))
 
     def _answers_and_payments(self) -> None:
+        self._move_to(EVENING)
         asyncio.run(self._answer())
         asyncio.run(self._publish(self._portfolio.payments))
 
@@ -125,15 +141,23 @@ class StormRun:
         self._move_to(SECOND_WAVE)
 
     def _move_to(self, instant: datetime) -> None:
-        write_offset(self._clock_file, instant - datetime.now(UTC))
+        offset = instant - datetime.now(UTC)
+        write_offset(self._clock_file, offset)
+        self._moves.append((instant, offset))
 
-    async def _publish(self, messages: Sequence[WireMessage]) -> None:
+    def _wall_time(self, at: datetime) -> datetime:
+        """When the shifted clock showed `at`."""
+        return at - next(offset for moved_to, offset in reversed(self._moves) if moved_to <= at)
+
+    async def _publish(
+        self, messages: Sequence[WireMessage], *, chunk: int = CHUNK_RECORDS, pause_seconds: float = 0.2
+    ) -> None:
         publisher = Publisher(bootstrap_servers=self._platform.kafka_bootstrap_servers, client_id="storm")
         await publisher.start()
         try:
-            for start in range(0, len(messages), CHUNK_RECORDS):
-                await self._insist(publisher, messages[start : start + CHUNK_RECORDS])
-                await asyncio.sleep(0.2)
+            for start in range(0, len(messages), chunk):
+                await self._insist(publisher, messages[start : start + chunk])
+                await asyncio.sleep(pause_seconds)
         finally:
             await publisher.stop()
 
@@ -192,16 +216,19 @@ class StormRun:
         permits = await self._rows("notifier", "SELECT borrower_id, attempt_id, state FROM permit")
         borrower_of = {str(attempt): borrower for borrower, attempt, _ in permits}
         requests = [line for line in lines if line["kind"] == "request"]
+        received = [(r["attempt_id"], datetime.fromisoformat(r["at"])) for r in requests]
         for request in requests:
             contacts[borrower_of[request["attempt_id"]]].append((request["attempt_id"], request["to"]))
         return Aftermath(
             tables=tables,
-            requests=requests,
+            journal=lines,
+            sends=await sends_of(
+                self._platform.database_url("notifier"), [(a, at, self._wall_time(at)) for a, at in received]
+            ),
             decisions=decisions,
             contacts={borrower: sorted(made) for borrower, made in contacts.items()},
             unknown={borrower for borrower, _, state in permits if state == "unknown"},
             attempts=len({attempt for _, attempt, _ in permits}),
-            late=[r["attempt_id"] for r in requests if r["at"] > r["not_after"]],
         )
 
     async def _rows(self, database: str, statement: str) -> list[tuple[Any, ...]]:
@@ -250,76 +277,23 @@ COMPARED_TABLES: Final = {
 
 
 def _write_strategies(folder: Path) -> Path:
-    """The shipped strategies with one text at ten o'clock on each day of the storm, and nothing due before."""
+    """The shipped strategies with one text or call at ten o'clock on each day of the storm, and nothing due before."""
     shutil.copytree(STRATEGIES, folder)
     for path in folder.glob("courteous-*.yaml"):
         strategy = yaml.safe_load(path.read_text())
-        strategy["steps"] = [
-            {
-                "key": f"day-{day:03d}-sms",
-                "day": day,
-                "channel": "sms",
-                "template": "sms-overdue",
-                "local_hours": ["10:00"],
-                "lifetime_hours": 12,
-            }
-            for days in ((day, day + 1) for day in STEP_DAYS)
-            for day in days
-        ]
+        strategy["steps"] = [_step(day) for days in ((day, day + 1) for day in STEP_DAYS) for day in days]
+        strategy["spacing_hours"] = 12
         path.write_text(yaml.safe_dump(strategy, allow_unicode=True, sort_keys=False))
     return folder
 
 
-def disturbances(stack: Stack, platform: LocalPlatform, seed: int) -> tuple[tuple[Callable[[], None], ...], ...]:
-    """For each of the four phases, in seeded order: every replica, the broker and Postgres killed, some paused."""
-    random = Random(f"storm {seed}")
-    replicas = [process for processes in stack.replicas.values() for process in processes]
-    actions: list[Callable[[], None]] = [_kill_and_restart(process, random) for process in replicas]
-    actions += [_pause(random.choice(stack.replicas[name]), random) for name in ("notifier", "compliance-gate")]
-    actions += [_outage(platform.kill_broker, platform.start_broker, random)]
-    actions += [_outage(platform.kill_postgres, platform.start_postgres, random)]
-    random.shuffle(actions)
-    phases: list[list[Callable[[], None]]] = [[], [], [], []]
-    for index, action in enumerate(actions):
-        phases[index % len(phases)].append(action)
-    return tuple(tuple(phase) for phase in phases)
-
-
-def _kill_and_restart(process: ServiceProcess, random: Random) -> Callable[[], None]:
-    before, down = random.uniform(0.2, 4.0), random.uniform(0.0, 1.0)
-
-    def disturb() -> None:
-        time.sleep(before)
-        process.kill()
-        time.sleep(down)
-        process.start()
-        process.wait_ready()
-
-    return disturb
-
-
-def _pause(process: ServiceProcess, random: Random) -> Callable[[], None]:
-    before = random.uniform(0.2, 4.0)
-
-    def disturb() -> None:
-        time.sleep(before)
-        while not process.is_running:
-            time.sleep(0.1)
-        process.pause()
-        time.sleep(LEASE_SECONDS + 1.5)
-        if process.is_running:
-            process.resume()
-
-    return disturb
-
-
-def _outage(kill: Callable[[], None], start: Callable[[], None], random: Random) -> Callable[[], None]:
-    before, down = random.uniform(0.5, 4.0), random.uniform(0.2, 1.0)
-
-    def disturb() -> None:
-        time.sleep(before)
-        kill()
-        time.sleep(down)
-        start()
-
-    return disturb
+def _step(day: int) -> dict[str, Any]:
+    channel = "voice" if day in CALL_DAYS else "sms"
+    return {
+        "key": f"day-{day:03d}-{channel}",
+        "day": day,
+        "channel": channel,
+        "template": "call-overdue" if channel == "voice" else "sms-overdue",
+        "local_hours": ["10:00"],
+        "lifetime_hours": 12,
+    }

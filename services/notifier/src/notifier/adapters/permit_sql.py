@@ -38,8 +38,8 @@ WITH given AS MATERIALIZED (
 INSERT INTO revocation (borrower_id, borrower_sequence, revocation_id, channel, contact_point_id, loans, strategy,
   provider, recorded_at)
 SELECT g.borrower_id, g.borrower_sequence, g.revocation_id, g.channel, g.contact_point_id,
-  CASE WHEN g.loans IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(g.loans::jsonb)) END, g.strategy, g.provider,
-  clock_timestamp()
+  CASE WHEN g.loans IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(g.loans::jsonb)) END,
+  g.strategy, g.provider, clock_timestamp()
 FROM (SELECT count(*) FROM in_hand) locked CROSS JOIN given g
 ORDER BY g.borrower_id, g.borrower_sequence, g.revocation_id
 ON CONFLICT DO NOTHING"""
