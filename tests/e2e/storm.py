@@ -40,16 +40,15 @@ CALL_DAYS: Final = frozenset({4, 17, 21, 29})
 STRATEGIES: Final = Path(__file__).parents[2] / "services" / "scheduler" / "strategies"
 STILL_SECONDS_MAX: Final = 240.0
 CHUNK_RECORDS: Final = 250
+REPLICAS: Final = 2
+WAVE_SECONDS: Final = 8
+"""How long the sending of a wave takes, by the rate that the carrier grants: long enough for kills and revocations."""
 HURRIED_CHUNKS: Final = 16
-SENDS_PER_SECOND: Final = 200
-"""About what two replicas send, with kills: the hurried events are spread over the time that a wave takes."""
 
 ENVIRONMENT: Final = {
     "DECORUM_LOG_LEVEL": "warning",
     # An outage of the broker puts facts behind; here it must not change what is decided.
     "COMPLIANCE_GATE_FACTS_LAG_SECONDS_MAX": "600",
-    "NOTIFIER_SMS_RATE_PER_SECOND": "120",
-    "NOTIFIER_VOICE_RATE_PER_SECOND": "100",
     "NOTIFIER_PROVIDER_TIMEOUT_SECONDS": "2",
     "NOTIFIER_LEASE_SECONDS": str(LEASE_SECONDS),
     "CARRIER_LOSS_SHARE": "0",
@@ -93,10 +92,11 @@ class StormRun:
         folder.mkdir(parents=True, exist_ok=True)
         self._move_to(MORNING)
         clock = {"DECORUM_CLOCK": "shifted", "DECORUM_CLOCK_FILE": str(self._clock_file)}
+        rate = str(max(1, len(portfolio.borrowers) // (REPLICAS * WAVE_SECONDS)))
+        rates = {"NOTIFIER_SMS_RATE_PER_SECOND": rate, "NOTIFIER_VOICE_RATE_PER_SECOND": rate}
         strategies = {"SCHEDULER_STRATEGIES_FOLDER": str(_write_strategies(folder / "strategies"))}
-        self.stack = Stack(
-            platform, folder, StackOptions(replicas=2, environment={**ENVIRONMENT, **clock, **strategies})
-        )
+        environment = {**ENVIRONMENT, **clock, **rates, **strategies}
+        self.stack = Stack(platform, folder, StackOptions(replicas=REPLICAS, environment=environment))
 
     def run(self, disturbances: Sequence[Sequence[Callable[[], None]]] = ((), (), (), ())) -> Aftermath:
         """Play the script; the disturbances of a phase happen while it is under way."""
@@ -128,9 +128,9 @@ class StormRun:
 
     def _first_wave(self) -> None:
         self._move_to(FIRST_WAVE)
-        seconds = len(self._portfolio.borrowers) / SENDS_PER_SECOND
-        chunk = len(self._portfolio.hurried) // HURRIED_CHUNKS + 1
-        asyncio.run(self._publish(self._portfolio.hurried, chunk=chunk, pause_seconds=seconds / HURRIED_CHUNKS))
+        hurried = self._portfolio.hurried
+        chunk = len(hurried) // HURRIED_CHUNKS + 1
+        asyncio.run(self._publish(hurried, chunk=chunk, pause_seconds=WAVE_SECONDS / HURRIED_CHUNKS))
 
     def _answers_and_payments(self) -> None:
         self._move_to(EVENING)

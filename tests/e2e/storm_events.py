@@ -123,10 +123,10 @@ def portfolio(*, seed: int, events: int, at: datetime, hurried_at: datetime) -> 
         facts += [_wire(m, f"{borrower}-{n}", at - timedelta(hours=1)) for n, m in enumerate(messages)]
         if random.random() < 0.05:
             facts.append(facts[-1])
-        payments += _payments(borrower, home.currency, random, at)
-        draw = random.random()
-        if home is AMERICAN:
+        if home is AMERICAN:  # their wave is under way when the others pay
             continue
+        payments += _payments(borrower, random, at)
+        draw = random.random()
         if draw < 0.20:
             replies[borrower] = "明天还" if draw < 0.12 else "退订"
         elif draw < 0.30:
@@ -254,7 +254,7 @@ def _loan(borrower: str, loan_id: str, home: Home, today: date, random: Random) 
     ]
 
 
-def _payments(borrower: str, currency: str, random: Random, at: datetime) -> list[WireMessage]:
+def _payments(borrower: str, random: Random, at: datetime) -> list[WireMessage]:
     draw = random.random()
     if draw >= 0.3:
         return []
@@ -263,7 +263,7 @@ def _payments(borrower: str, currency: str, random: Random, at: datetime) -> lis
         borrower_id=borrower,
         loan_id=f"{borrower}-L0" if draw < 0.27 else f"{borrower}-L9",
         payment_id=f"{borrower}-p",
-        currency=currency,
+        currency="CNY",
         amount_minor=random.randrange(1_000, 400_000),
     )
     messages = [_wire(payment, f"{borrower}-p", when)]
