@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final
@@ -29,7 +29,7 @@ from shared.kafka.records import Outgoing, WireMessage, encode
 SOURCE: Final = "storm/core"
 STEP_DAYS: Final = (1, 4, 8, 16, 20, 28)
 """Days past due on which the shipped strategies have a text to send."""
-EVENTS_PER_BORROWER: Final = 4.5
+EVENTS_PER_BORROWER: Final = 5.2
 AMERICAN_STEP_DAYS: Final = (4, 16)
 """A call on one, a text on the other."""
 SMS_RESULTS: Final[tuple[ContactResult, ...]] = ("sent", "delivered", "failed")
@@ -50,6 +50,7 @@ class Home:
     """Of those whom others have contacted lately."""
     calls_before: tuple[int, ...]
     """How often they may have been called."""
+    days_ago: tuple[int, ...] = (0, 0, 0, 1, 2, 3, 4, 5, 6)
 
     def number(self, index: int) -> str:
         """The number of the borrower of this index."""
@@ -73,9 +74,22 @@ AMERICAN: Final = Home(
     currency="USD",
     number_from=1_212_230_0000,
     step_days=AMERICAN_STEP_DAYS,
-    known_share=0.7,
-    calls_before=(0, 1, 10),
+    known_share=0.5,
+    calls_before=(0, 1),
 )
+RACER: Final = replace(CHINESE, step_days=(4,), known_share=0.0)
+"""To be called in the first wave, and paying or disputing just then."""
+HOMES_CYCLE: Final = 25
+HOMES: Final = {
+    # Two who are to be called, and can't be: one was called twice today, one all through the week.
+    3: replace(CHINESE, step_days=(4,), known_share=1.0, calls_before=(3,), days_ago=(0,)),
+    11: replace(AMERICAN, step_days=(4,), known_share=1.0, calls_before=(12,), days_ago=(0, 1, 2, 3, 4, 5)),
+    19: AMERICAN,
+    6: RACER,
+    14: RACER,
+    23: RACER,
+}
+"""Where a borrower of this index is at home; all others are plainly Chinese."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +100,11 @@ class Portfolio:
     numbers: dict[str, str]
     zones: dict[str, str]
     facts: tuple[WireMessage, ...]
-    hurried: tuple[WireMessage, ...]
-    """What comes while the first wave is being sent and ends permits: whether a contact was made before is a race."""
-    racers: frozenset[str]
-    """The borrowers of `hurried`: of them alone another run of the same seed may decide and send otherwise."""
+    hurried: dict[str, WireMessage]
+    """By borrower, what ends permits while the first wave is being sent: whether the contact is made before is a race.
+
+    Of these borrowers alone another run of the same seed may decide and send otherwise.
+    """
     payments: tuple[WireMessage, ...]
     replies: dict[str, str]
     """What a borrower answers to the first text."""
@@ -109,29 +124,27 @@ def portfolio(*, seed: int, events: int, at: datetime, hurried_at: datetime) -> 
     """
     borrowers = tuple(f"S{seed}-{number:06d}" for number in range(max(20, int(events / EVENTS_PER_BORROWER))))
     facts: list[WireMessage] = []
-    hurried: list[WireMessage] = []
+    hurried: dict[str, WireMessage] = {}
     payments: list[WireMessage] = []
     replies: dict[str, str] = {}
     numbers: dict[str, str] = {}
     zones: dict[str, str] = {}
-    racers: set[str] = set()
     for index, borrower in enumerate(borrowers):
         random = Random(f"{seed}/{borrower}")
-        home = AMERICAN if random.random() < 0.08 else CHINESE
+        home = HOMES.get(index % HOMES_CYCLE, CHINESE)
         numbers[borrower], zones[borrower] = home.number(index), home.zone
         messages = _facts(borrower, numbers[borrower], home, random, at)
         facts += [_wire(m, f"{borrower}-{n}", at - timedelta(hours=1)) for n, m in enumerate(messages)]
         if random.random() < 0.05:
             facts.append(facts[-1])
-        if home is AMERICAN:  # their wave is under way when the others pay
+        if home.region != CHINESE.region:  # their wave is under way when the others pay
             continue
         payments += _payments(borrower, random, at)
         draw = random.random()
-        if draw < 0.20:
+        if home is RACER:
+            hurried[borrower] = _hurried(borrower, random, hurried_at)
+        elif draw < 0.20:
             replies[borrower] = "明天还" if draw < 0.12 else "退订"
-        elif draw < 0.30:
-            racers.add(borrower)
-            hurried.append(_hurried(borrower, random, hurried_at))
     poison = _poison(seed, borrowers[0])
     facts += poison
     Random(seed).shuffle(facts)
@@ -140,8 +153,7 @@ def portfolio(*, seed: int, events: int, at: datetime, hurried_at: datetime) -> 
         numbers=numbers,
         zones=zones,
         facts=tuple(facts),
-        hurried=tuple(hurried),
-        racers=frozenset(racers),
+        hurried=hurried,
         payments=tuple(payments),
         replies=replies,
         poison=len(poison),
@@ -196,7 +208,7 @@ def _external_contacts(borrower: str, home: Home, random: Random, at: datetime) 
             channel=channel,
             direction="inbound" if random.random() < 0.05 else "outbound",
             result=random.choice(SMS_RESULTS if channel == "sms" else CALL_RESULTS),
-            made_at=at - timedelta(days=random.choice((0, 0, 0, 1, 2, 3, 4, 5, 6)), minutes=random.randrange(70, 120)),
+            made_at=at - timedelta(days=random.choice(home.days_ago), minutes=random.randrange(70, 120)),
             made_by="agency-1",
             loans=(f"{borrower}-L0",),
         )
