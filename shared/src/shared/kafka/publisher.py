@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from shared.errors import Transient
+from shared.kafka import broken_connections
 from shared.kafka.records import WireMessage
 
 MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -22,6 +23,7 @@ PUBLISH_TIMEOUT_SECONDS: Final = 30.0
 """Stays below the consumer's `RETRY_SECONDS_MAX` and below `idle_in_transaction_session_timeout` of the databases."""
 STOP_TIMEOUT_SECONDS: Final = 5.0
 Partition = tuple[str, int]
+broken_connections.install()
 log = structlog.get_logger()
 
 
