@@ -46,6 +46,8 @@ CALLS_SECONDS: Final = 16
 """How long the texts and the calls of the first wave take, by the rates that the carrier grants: long enough for kills.
 Permits for calls wait, so that what is hurried finds some of them unused."""
 CALLS_SHARE: Final = 0.28
+PERMITS_SECONDS_MAX: Final = 120.0
+"""How long what is hurried waits for the first permit of the wave: a killed server can hold it up."""
 HURRIED_RECORDS: Final = 8
 HURRIED_PAUSE_SECONDS: Final = 0.4
 CLAIM_RECORDS_MAX: Final = 10
@@ -162,12 +164,15 @@ class StormRun:
         remaining = dict(self._portfolio.hurried)
         publisher = Publisher(bootstrap_servers=self._platform.kafka_bootstrap_servers, client_id="storm-hurry")
         await publisher.start()
-        deadline = time.monotonic() + CALLS_SECONDS
+        deadline = time.monotonic() + PERMITS_SECONDS_MAX
+        permitted = False
         records_max = max(HURRIED_RECORDS, len(remaining) // HURRIED_RECORDS)
         try:
             while remaining and time.monotonic() < deadline:
                 waiting = await self._waiting_permits()
                 now = [borrower for borrower in remaining if borrower in waiting][:records_max]
+                if now and not permitted:
+                    permitted, deadline = True, time.monotonic() + CALLS_SECONDS
                 await self._insist(publisher, [remaining.pop(borrower) for borrower in now])
                 await asyncio.sleep(HURRIED_PAUSE_SECONDS)
             await self._insist(publisher, list(remaining.values()))

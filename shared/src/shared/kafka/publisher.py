@@ -38,6 +38,7 @@ class Publisher:
         self._bootstrap_servers = bootstrap_servers
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
+        self._failed: AIOKafkaProducer | None = None
         self._reconnecting = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self.published: dict[str, int] = {}
@@ -81,7 +82,11 @@ class Publisher:
         if not messages:
             return
         producer = self._producer
-        if producer is None:
+        if producer is not None and producer is self._failed:
+            # It would let the whole time-out pass, also when the broker has long been back.
+            await self._replace(producer)
+            producer = self._producer
+        if producer is None or producer is self._failed:
             raise Transient("the producer is not connected")
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
@@ -123,6 +128,7 @@ class Publisher:
         async with self._reconnecting:
             if self._producer is not failed:
                 return
+            self._failed = failed
             task = asyncio.create_task(_let_go(failed))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
