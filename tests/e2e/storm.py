@@ -9,10 +9,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import aiohttp
@@ -20,30 +19,45 @@ import asyncpg
 import yaml
 
 from decorum_local import LocalPlatform
-from decorum_local.processes import ServiceProcess
 from decorum_local.stack import SERVICES, Stack, StackOptions
 from shared.clock import ShiftedClock, write_offset
 from shared.ids import derive
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import WireMessage
 from tests.e2e.stillness import until_still
+from tests.e2e.storm_disturbances import LEASE_SECONDS
 from tests.e2e.storm_events import STEP_DAYS, Portfolio
+from tests.e2e.storm_sends import Sends, sends_of
 
 MORNING: Final = datetime.fromisoformat("2026-09-16T08:00+08:00")
 """Before anything may be sent: the facts come to rest first, so that both runs decide on the same ones."""
 FIRST_WAVE: Final = MORNING + timedelta(hours=9, minutes=30)
+EVENING: Final = MORNING + timedelta(hours=14)
+"""Ten in the morning in New York: the wave of the American borrowers, while Chinese ones answer and pay."""
 SECOND_WAVE: Final = FIRST_WAVE + timedelta(days=1)
+CALL_DAYS: Final = frozenset({4, 29})
+"""Days past due on which a step is a call: some borrowers get one in the first wave, others in the second."""
 STRATEGIES: Final = Path(__file__).parents[2] / "services" / "scheduler" / "strategies"
 STILL_SECONDS_MAX: Final = 240.0
-LEASE_SECONDS: Final = 4
 CHUNK_RECORDS: Final = 250
+REPLICAS: Final = 2
+TEXTS_SECONDS: Final = 6
+CALLS_SECONDS: Final = 16
+"""How long the texts and the calls of the first wave take, by the rates that the carrier grants: long enough for kills.
+Permits for calls wait, so that what is hurried finds some of them unused."""
+CALLS_SHARE: Final = 0.28
+PERMITS_SECONDS_MAX: Final = 120.0
+"""How long what is hurried waits for the first permit of the wave: a killed server can hold it up."""
+HURRIED_RECORDS: Final = 8
+HURRIED_PAUSE_SECONDS: Final = 0.4
+CLAIM_RECORDS_MAX: Final = 10
+"""What is claimed and not yet sent is unknown after a kill: at most 2 % of all attempts may be."""
 
 ENVIRONMENT: Final = {
     "DECORUM_LOG_LEVEL": "warning",
     # An outage of the broker puts facts behind; here it must not change what is decided.
     "COMPLIANCE_GATE_FACTS_LAG_SECONDS_MAX": "600",
-    "NOTIFIER_SMS_RATE_PER_SECOND": "120",
-    "NOTIFIER_VOICE_RATE_PER_SECOND": "60",
+    "NOTIFIER_CLAIM_RECORDS_MAX": str(CLAIM_RECORDS_MAX),
     "NOTIFIER_PROVIDER_TIMEOUT_SECONDS": "2",
     "NOTIFIER_LEASE_SECONDS": str(LEASE_SECONDS),
     "CARRIER_LOSS_SHARE": "0",
@@ -59,7 +73,9 @@ class Aftermath:
     """What a run left: rows by table without the instants that differ from run to run."""
 
     tables: dict[str, list[tuple[Any, ...]]]
-    requests: list[dict[str, Any]]
+    journal: list[dict[str, Any]]
+    """Everything that the carrier wrote down."""
+    sends: Sends
     decisions: dict[str, list[tuple[Any, ...]]]
     """By borrower: attempt, submission, verdict, rules."""
     contacts: dict[str, list[tuple[Any, ...]]]
@@ -67,8 +83,11 @@ class Aftermath:
     unknown: set[str]
     """Borrowers with an attempt whose fate is unknown."""
     attempts: int
-    late: list[str] = field(default_factory=list)
-    """Attempts that were sent after their permit had ended or after a revocation was stored."""
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What the carrier was asked for."""
+        return [line for line in self.journal if line["kind"] == "request"]
 
 
 class StormRun:
@@ -78,13 +97,18 @@ class StormRun:
         self._platform = platform
         self._portfolio = portfolio
         self._clock_file = folder / "clock.json"
+        self._moves: list[tuple[datetime, timedelta]] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._move_to(MORNING)
         clock = {"DECORUM_CLOCK": "shifted", "DECORUM_CLOCK_FILE": str(self._clock_file)}
+        texts, calls = len(portfolio.borrowers), len(portfolio.borrowers) * CALLS_SHARE
+        rates = {
+            "NOTIFIER_SMS_RATE_PER_SECOND": str(texts / TEXTS_SECONDS / REPLICAS),
+            "NOTIFIER_VOICE_RATE_PER_SECOND": str(calls / CALLS_SECONDS / REPLICAS),
+        }
         strategies = {"SCHEDULER_STRATEGIES_FOLDER": str(_write_strategies(folder / "strategies"))}
-        self.stack = Stack(
-            platform, folder, StackOptions(replicas=2, environment={**ENVIRONMENT, **clock, **strategies})
-        )
+        environment = {**ENVIRONMENT, **clock, **rates, **strategies}
+        self.stack = Stack(platform, folder, StackOptions(replicas=REPLICAS, environment=environment))
 
     def run(self, disturbances: Sequence[Sequence[Callable[[], None]]] = ((), (), (), ())) -> Aftermath:
         """Play the script; the disturbances of a phase happen while it is under way."""
@@ -116,8 +140,10 @@ class StormRun:
 
     def _first_wave(self) -> None:
         self._move_to(FIRST_WAVE)
+        asyncio.run(self._hurry())
 
     def _answers_and_payments(self) -> None:
+        self._move_to(EVENING)
         asyncio.run(self._answer())
         asyncio.run(self._publish(self._portfolio.payments))
 
@@ -125,7 +151,41 @@ class StormRun:
         self._move_to(SECOND_WAVE)
 
     def _move_to(self, instant: datetime) -> None:
-        write_offset(self._clock_file, instant - datetime.now(UTC))
+        offset = instant - datetime.now(UTC)
+        write_offset(self._clock_file, offset)
+        self._moves.append((instant, offset))
+
+    def _wall_time(self, at: datetime) -> datetime:
+        """When the shifted clock showed `at`."""
+        return at - next(offset for moved_to, offset in reversed(self._moves) if moved_to <= at)
+
+    async def _hurry(self) -> None:
+        """Publish what is hurried while permits of its borrowers wait at the notifier, and at last all the rest."""
+        remaining = dict(self._portfolio.hurried)
+        publisher = Publisher(bootstrap_servers=self._platform.kafka_bootstrap_servers, client_id="storm-hurry")
+        await publisher.start()
+        deadline = time.monotonic() + PERMITS_SECONDS_MAX
+        permitted = False
+        records_max = max(HURRIED_RECORDS, len(remaining) // HURRIED_RECORDS)
+        try:
+            while remaining and time.monotonic() < deadline:
+                waiting = await self._waiting_permits()
+                now = [borrower for borrower in remaining if borrower in waiting][:records_max]
+                if now and not permitted:
+                    permitted, deadline = True, time.monotonic() + CALLS_SECONDS
+                await self._insist(publisher, [remaining.pop(borrower) for borrower in now])
+                await asyncio.sleep(HURRIED_PAUSE_SECONDS)
+            await self._insist(publisher, list(remaining.values()))
+        finally:
+            await publisher.stop()
+
+    async def _waiting_permits(self) -> set[str]:
+        """Whose permits nobody has used yet; nobody's, as far as is known, while the database is away."""
+        try:
+            rows = await self._rows("notifier", "SELECT DISTINCT borrower_id FROM permit WHERE state = 'permitted'")
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return set()
+        return {borrower for (borrower,) in rows}
 
     async def _publish(self, messages: Sequence[WireMessage]) -> None:
         publisher = Publisher(bootstrap_servers=self._platform.kafka_bootstrap_servers, client_id="storm")
@@ -192,16 +252,19 @@ class StormRun:
         permits = await self._rows("notifier", "SELECT borrower_id, attempt_id, state FROM permit")
         borrower_of = {str(attempt): borrower for borrower, attempt, _ in permits}
         requests = [line for line in lines if line["kind"] == "request"]
+        received = [(r["attempt_id"], datetime.fromisoformat(r["at"])) for r in requests]
         for request in requests:
             contacts[borrower_of[request["attempt_id"]]].append((request["attempt_id"], request["to"]))
         return Aftermath(
             tables=tables,
-            requests=requests,
+            journal=lines,
+            sends=await sends_of(
+                self._platform.database_url("notifier"), [(a, at, self._wall_time(at)) for a, at in received]
+            ),
             decisions=decisions,
             contacts={borrower: sorted(made) for borrower, made in contacts.items()},
             unknown={borrower for borrower, _, state in permits if state == "unknown"},
             attempts=len({attempt for _, attempt, _ in permits}),
-            late=[r["attempt_id"] for r in requests if r["at"] > r["not_after"]],
         )
 
     async def _rows(self, database: str, statement: str) -> list[tuple[Any, ...]]:
@@ -250,76 +313,23 @@ COMPARED_TABLES: Final = {
 
 
 def _write_strategies(folder: Path) -> Path:
-    """The shipped strategies with one text at ten o'clock on each day of the storm, and nothing due before."""
+    """The shipped strategies with one text or call at ten o'clock on each day of the storm, and nothing due before."""
     shutil.copytree(STRATEGIES, folder)
     for path in folder.glob("courteous-*.yaml"):
         strategy = yaml.safe_load(path.read_text())
-        strategy["steps"] = [
-            {
-                "key": f"day-{day:03d}-sms",
-                "day": day,
-                "channel": "sms",
-                "template": "sms-overdue",
-                "local_hours": ["10:00"],
-                "lifetime_hours": 12,
-            }
-            for days in ((day, day + 1) for day in STEP_DAYS)
-            for day in days
-        ]
+        strategy["steps"] = [_step(day) for days in ((day, day + 1) for day in STEP_DAYS) for day in days]
+        strategy["spacing_hours"] = 12
         path.write_text(yaml.safe_dump(strategy, allow_unicode=True, sort_keys=False))
     return folder
 
 
-def disturbances(stack: Stack, platform: LocalPlatform, seed: int) -> tuple[tuple[Callable[[], None], ...], ...]:
-    """For each of the four phases, in seeded order: every replica, the broker and Postgres killed, some paused."""
-    random = Random(f"storm {seed}")
-    replicas = [process for processes in stack.replicas.values() for process in processes]
-    actions: list[Callable[[], None]] = [_kill_and_restart(process, random) for process in replicas]
-    actions += [_pause(random.choice(stack.replicas[name]), random) for name in ("notifier", "compliance-gate")]
-    actions += [_outage(platform.kill_broker, platform.start_broker, random)]
-    actions += [_outage(platform.kill_postgres, platform.start_postgres, random)]
-    random.shuffle(actions)
-    phases: list[list[Callable[[], None]]] = [[], [], [], []]
-    for index, action in enumerate(actions):
-        phases[index % len(phases)].append(action)
-    return tuple(tuple(phase) for phase in phases)
-
-
-def _kill_and_restart(process: ServiceProcess, random: Random) -> Callable[[], None]:
-    before, down = random.uniform(0.2, 4.0), random.uniform(0.0, 1.0)
-
-    def disturb() -> None:
-        time.sleep(before)
-        process.kill()
-        time.sleep(down)
-        process.start()
-        process.wait_ready()
-
-    return disturb
-
-
-def _pause(process: ServiceProcess, random: Random) -> Callable[[], None]:
-    before = random.uniform(0.2, 4.0)
-
-    def disturb() -> None:
-        time.sleep(before)
-        while not process.is_running:
-            time.sleep(0.1)
-        process.pause()
-        time.sleep(LEASE_SECONDS + 1.5)
-        if process.is_running:
-            process.resume()
-
-    return disturb
-
-
-def _outage(kill: Callable[[], None], start: Callable[[], None], random: Random) -> Callable[[], None]:
-    before, down = random.uniform(0.5, 4.0), random.uniform(0.2, 1.0)
-
-    def disturb() -> None:
-        time.sleep(before)
-        kill()
-        time.sleep(down)
-        start()
-
-    return disturb
+def _step(day: int) -> dict[str, Any]:
+    channel = "voice" if day in CALL_DAYS else "sms"
+    return {
+        "key": f"day-{day:03d}-{channel}",
+        "day": day,
+        "channel": channel,
+        "template": "call-overdue" if channel == "voice" else "sms-overdue",
+        "local_hours": ["10:00"],
+        "lifetime_hours": 12,
+    }

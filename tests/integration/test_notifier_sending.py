@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
-from notifier.desk import Pace
-from notifier.loops import DispatchLoop
+from notifier.loops.desk import Pace
+from notifier.loops.sending import DispatchLoop
 from notifier.ports import Claim, Script, SendResult, Speech
 from shared.contracts import AttemptSubmittedV1, ContactMadeV1, ContactNotMadeV1, ContactPoint, ContactUnknownV1
 from tests.notifier_world import database

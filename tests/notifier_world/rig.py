@@ -17,15 +17,16 @@ from notifier.adapters.receipt_store import PostgresDeliveries, PostgresReceipts
 from notifier.adapters.sealing import AesGcmSealer
 from notifier.adapters.templates import Lender, TemplateBook
 from notifier.adapters.work import OutboxWork
-from notifier.desk import Desk, Pace
 from notifier.handlers.contacts import ContactHandlers
 from notifier.handlers.inbound import InboundHandlers
 from notifier.handlers.permits import PermitHandlers
 from notifier.handlers.receipts import ReceiptHandlers
-from notifier.loops import DispatchLoop, EndLoop, LookupLoop, ResultLoop, UpkeepLoop
+from notifier.loops.desk import Desk, Pace
+from notifier.loops.sending import DispatchLoop, LookupLoop, ResultLoop
+from notifier.loops.shadow import ShadowLoop
+from notifier.loops.upkeep import EndLoop, UpkeepLoop
 from notifier.ports import Provider
 from notifier.settings import SHIPPED_TEMPLATES
-from notifier.shadow import ShadowLoop
 from shared.clock import VirtualClock
 from shared.contracts import Channel, Message
 from shared.contracts.registry import BY_CE_TYPE

@@ -11,14 +11,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.desk import Desk, Pace
 from notifier.domain.permits import Stop, forbids
 from notifier.domain.rates import TokenBucket
 from notifier.domain.receipts import RESULT_OF, Receipt, ReceiptStatus, standing_result
 from notifier.handlers.outgoing import ends_of_permits
 from notifier.handlers.permits import PermitHandlers
 from notifier.handlers.receipts import ReceiptHandlers
-from notifier.loops import DispatchLoop, LookupLoop, ResultLoop
+from notifier.loops.desk import Desk, Pace
+from notifier.loops.sending import DispatchLoop, LookupLoop, ResultLoop
 from shared.clock import VirtualClock
 from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactProgressedV1, ContactUnknownV1
 from tests.notifier_world.fakes import FakePermits, FakeProvider, FakeReceipts, FakeWork, PlainSealer, PlainTexts

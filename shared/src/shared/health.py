@@ -86,6 +86,8 @@ class Health:
             stalled = now - max(state.batch_since, self._complete_at) > BATCH_STALL_SECONDS_MAX
             return "a batch does not end" if stalled else None
         consumer = subscription.consumer if subscription else None
+        if consumer is not None and consumer.is_beyond_help:
+            return "the client of the broker has given up"
         if consumer is not None and now - max(consumer.polled_at, self._complete_at) > POLL_STALL_SECONDS_MAX:
             return "the consume loop does not poll"
         return None

@@ -282,7 +282,10 @@ class Service:
         for loop in self.loops:
             loop.stop()
         if self._subscription is not None:
-            await self._subscription.stop()
+            try:
+                await self._subscription.stop()
+            except Exception as error:  # edge: what the client can't end any more must not keep the rest from its end
+                log.warning("kafka.not_left", error=type(error).__name__)
         waiting = [task for task in self._tasks if task.get_name() not in ("connect", "health")]
         if waiting:
             await asyncio.wait(waiting, timeout=max(0.1, deadline - time.monotonic()))

@@ -31,12 +31,14 @@ CREATE TABLE permit (
     channel text NOT NULL, contact_point_id text NOT NULL, loans text[] NOT NULL, strategy text NOT NULL,
     attempt_json bytea NOT NULL,
     state text NOT NULL CHECK (state IN ('permitted', 'sending', 'made', 'not_made', 'unknown')),
-    reason text, provider text, owner text, lease_until timestamptz, sent_at timestamptz, ended_at timestamptz,
+    reason text, provider text, owner text, lease_until timestamptz, claimed_at timestamptz, sent_at timestamptz,
+    ended_at timestamptz,
     message_id text, number_hash bytea, result text,
     PRIMARY KEY (borrower_id, attempt_id, submission_number),
     CHECK ((state = 'not_made') = (reason IS NOT NULL)),
     CHECK (state <> 'permitted' OR sent_at IS NULL),
-    CHECK (state <> 'sending' OR (owner IS NOT NULL AND lease_until IS NOT NULL AND sent_at IS NOT NULL)),
+    CHECK (state <> 'sending' OR (owner IS NOT NULL AND lease_until IS NOT NULL AND claimed_at IS NOT NULL)),
+    CHECK (state <> 'sending' OR sent_at IS NOT NULL),
     CHECK (state NOT IN ('made', 'unknown') OR sent_at IS NOT NULL),
     CHECK (state IN ('permitted', 'sending') OR ended_at IS NOT NULL)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
@@ -49,6 +51,7 @@ CREATE INDEX permit_by_message ON permit (message_id) WHERE message_id IS NOT NU
 CREATE TABLE revocation (
     borrower_id text, borrower_sequence bigint, revocation_id text,
     channel text, contact_point_id text, loans text[], strategy text, provider text,
+    recorded_at timestamptz NOT NULL,
     PRIMARY KEY (borrower_id, borrower_sequence, revocation_id)
 );
 CREATE TABLE operator_stop (

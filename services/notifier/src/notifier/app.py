@@ -20,23 +20,16 @@ from notifier.adapters.receipt_store import PostgresDeliveries, PostgresReceipts
 from notifier.adapters.sealing import AesGcmSealer
 from notifier.adapters.templates import Lender, TemplateBook
 from notifier.adapters.work import OutboxWork
-from notifier.desk import Desk, Pace
 from notifier.handlers.contacts import ContactHandlers
 from notifier.handlers.inbound import InboundHandlers
 from notifier.handlers.permits import PermitHandlers
 from notifier.handlers.receipts import ReceiptHandlers
 from notifier.handlers.webhooks import WebhookGuard
-from notifier.loops import (
-    ENDS_RECORDS_MAX,
-    RESULTS_RECORDS_MAX,
-    DispatchLoop,
-    EndLoop,
-    LookupLoop,
-    ResultLoop,
-    UpkeepLoop,
-)
+from notifier.loops.desk import Desk, Pace
+from notifier.loops.sending import RESULTS_RECORDS_MAX, DispatchLoop, LookupLoop, ResultLoop
+from notifier.loops.shadow import ShadowLoop
+from notifier.loops.upkeep import ENDS_RECORDS_MAX, EndLoop, UpkeepLoop
 from notifier.settings import PREFIX, NotifierSettings
-from notifier.shadow import ShadowLoop
 from shared import settings
 from shared.contracts import Channel
 from shared.service import PlatformSettings, Service

@@ -12,9 +12,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 
 from shared.cancellation import is_order_to_end
-from shared.kafka import forgiving
+from shared.kafka import broken_connections, forgiving
 
 forgiving.install()
+broken_connections.install()
 
 POLL_TIMEOUT_MS: Final = 250
 """How long an idle poll waits; a record that arrives ends the wait at once."""
@@ -47,6 +48,12 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         self.polled_at = time.monotonic()
         self.failing: str | None = None
         """Why the last poll gave nothing: the kind of error, for /readyz."""
+
+    @property
+    def is_beyond_help(self) -> bool:
+        """Whether a task of the client that nothing starts again has ended: no poll will ever give a record."""
+        tasks = (self._client._sync_task, getattr(self._coordinator, "_coordination_task", None))
+        return not self._closed and any(task is not None and task.done() for task in tasks)
 
     async def stop(self) -> None:
         """Commit what waits for it, bounded, then leave the group."""

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from shared.errors import Transient
+from shared.kafka import broken_connections
 from shared.kafka.records import WireMessage
 
 MESSAGE_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -22,6 +23,7 @@ PUBLISH_TIMEOUT_SECONDS: Final = 30.0
 """Stays below the consumer's `RETRY_SECONDS_MAX` and below `idle_in_transaction_session_timeout` of the databases."""
 STOP_TIMEOUT_SECONDS: Final = 5.0
 Partition = tuple[str, int]
+broken_connections.install()
 log = structlog.get_logger()
 
 
@@ -36,6 +38,7 @@ class Publisher:
         self._bootstrap_servers = bootstrap_servers
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
+        self._failed: AIOKafkaProducer | None = None
         self._reconnecting = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self.published: dict[str, int] = {}
@@ -79,7 +82,11 @@ class Publisher:
         if not messages:
             return
         producer = self._producer
-        if producer is None:
+        if producer is not None and producer is self._failed:
+            # It would let the whole time-out pass, also when the broker has long been back.
+            await self._replace(producer)
+            producer = self._producer
+        if producer is None or producer is self._failed:
             raise Transient("the producer is not connected")
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
@@ -121,6 +128,7 @@ class Publisher:
         async with self._reconnecting:
             if self._producer is not failed:
                 return
+            self._failed = failed
             task = asyncio.create_task(_let_go(failed))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)

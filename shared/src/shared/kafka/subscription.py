@@ -44,7 +44,7 @@ class Subscription:
         self._last_topics = frozenset(last_topics)
         self._pace_seconds = pace_seconds
         self.broker = KafkaBroker(
-            bootstrap_servers,
+            bootstrap_servers.split(","),  # FastStream takes a text for the address of one broker
             client_id=client_id,
             consumer_only=True,
             allow_auto_create_topics=False,

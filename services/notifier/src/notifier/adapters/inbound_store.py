@@ -42,8 +42,8 @@ CROSS JOIN LATERAL (
 LEFT JOIN borrower b ON b.borrower_id = p.borrower_id LEFT JOIN borrower_key k ON k.borrower_id = p.borrower_id"""
 
 _WITHDRAW: Final = f"""
-INSERT INTO revocation (borrower_id, borrower_sequence, revocation_id, contact_point_id)
-SELECT c.borrower_id, {2**63 - 1}, g.said_by || ':' || c.contact_point_id, c.contact_point_id
+INSERT INTO revocation (borrower_id, borrower_sequence, revocation_id, contact_point_id, recorded_at)
+SELECT c.borrower_id, {2**63 - 1}, g.said_by || ':' || c.contact_point_id, c.contact_point_id, clock_timestamp()
 FROM unnest($1::text[], $2::bytea[], $3::text[]) AS g(borrower_id, number_hash, said_by)
 JOIN contact_point c ON c.borrower_id = g.borrower_id AND c.number_hash = g.number_hash
 ORDER BY 1, 3 ON CONFLICT DO NOTHING"""

@@ -25,6 +25,28 @@ _UNUSED: Final = "{0}.sent_at IS NULL AND {0}.ended_at IS NULL"
 """The state `permitted` in other words (the table's checks say so): a row that its key names is looked up by its key,
 never by the index of everything that is open, however small statistics take that to be."""
 
+REVOKE: Final = f"""
+WITH given AS MATERIALIZED (
+  SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+    AS g(borrower_id, borrower_sequence, revocation_id, channel, contact_point_id, loans, strategy, provider)
+), in_hand AS MATERIALIZED (
+  SELECT found.* FROM (SELECT DISTINCT borrower_id FROM given ORDER BY borrower_id) g
+  CROSS JOIN LATERAL (
+    SELECT 1 FROM permit o WHERE o.borrower_id = g.borrower_id AND {_UNUSED.format("o")}
+    ORDER BY o.attempt_id, o.submission_number FOR UPDATE) found
+)
+INSERT INTO revocation (borrower_id, borrower_sequence, revocation_id, channel, contact_point_id, loans, strategy,
+  provider, recorded_at)
+SELECT g.borrower_id, g.borrower_sequence, g.revocation_id, g.channel, g.contact_point_id,
+  CASE WHEN g.loans IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(g.loans::jsonb)) END,
+  g.strategy, g.provider, clock_timestamp()
+FROM (SELECT count(*) FROM in_hand) locked CROSS JOIN given g
+ORDER BY g.borrower_id, g.borrower_sequence, g.revocation_id
+ON CONFLICT DO NOTHING"""
+"""The columns of the revocations, loans as JSON. It first waits for claims in hand of the borrowers' permits and keeps
+further ones off, so that `recorded_at` is later than every claim that the revocation didn't prevent: which of a claim
+and a revocation came first is told by their two instants, for good."""
+
 _BLOCK: Final = f"""(CASE
   WHEN EXISTS (SELECT 1 FROM revocation r
        WHERE r.borrower_id = p.borrower_id AND r.borrower_sequence > p.borrower_sequence
@@ -109,7 +131,7 @@ WITH ready AS MATERIALIZED (
   ORDER BY p.expires_at LIMIT $5::bigint FOR UPDATE OF p SKIP LOCKED
 )
 UPDATE permit p SET state = 'sending', owner = $6::text, lease_until = clock_timestamp() + $7::float8 * interval '1 s',
-  sent_at = $3::timestamptz, provider = r.provider, number_hash = r.number_hash
+  claimed_at = clock_timestamp(), sent_at = $3::timestamptz, provider = r.provider, number_hash = r.number_hash
 FROM ready r
 WHERE p.borrower_id = r.borrower_id AND p.attempt_id = r.attempt_id AND p.submission_number = r.submission_number
   AND {_UNUSED.format("p")}

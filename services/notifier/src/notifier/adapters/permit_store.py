@@ -16,6 +16,7 @@ from shared.contracts import AttemptSubmittedV1, Channel
 from shared.postgres.rows import Upsert, insert_rows
 
 _decode_attempt: Final = msgspec.json.Decoder(AttemptSubmittedV1).decode
+_encode_loans: Final = msgspec.json.Encoder().encode
 _LATEST: Final = Upsert(
     keys=("stop_id",),
     update=("changed_at", "lifted"),
@@ -51,20 +52,19 @@ class PostgresPermits:
         await insert_rows(tx, tables.permit, rows)
 
     async def revoke(self, tx: Tx, revocations: Sequence[Revocation]) -> None:
-        rows = [
-            {
-                "borrower_id": r.borrower_id,
-                "borrower_sequence": r.borrower_sequence,
-                "revocation_id": r.revocation_id,
-                "channel": r.channel,
-                "contact_point_id": r.contact_point_id,
-                "loans": r.loans,
-                "strategy": r.strategy,
-                "provider": r.provider,
-            }
-            for r in revocations
-        ]
-        await insert_rows(tx, tables.revocation, rows)
+        if not revocations:
+            return
+        columns: tuple[list[Any], ...] = (
+            [r.borrower_id for r in revocations],
+            [r.borrower_sequence for r in revocations],
+            [r.revocation_id for r in revocations],
+            [r.channel for r in revocations],
+            [r.contact_point_id for r in revocations],
+            [None if r.loans is None else _encode_loans(r.loans).decode() for r in revocations],
+            [r.strategy for r in revocations],
+            [r.provider for r in revocations],
+        )
+        await tx.exec_driver_sql(permit_sql.REVOKE, columns)
 
     async def set_stops(self, tx: Tx, stops: Sequence[Stop]) -> None:
         latest: dict[str, Stop] = {}

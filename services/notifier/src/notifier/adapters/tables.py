@@ -63,6 +63,7 @@ permit = sa.Table(
     sa.Column("provider", sa.Text),
     sa.Column("owner", sa.Text, comment="the process that sends it or looks it up"),
     sa.Column("lease_until", _INSTANT, comment="wall time, by the database's clock"),
+    sa.Column("claimed_at", _INSTANT, comment="wall time of the last claim, by the database's clock"),
     sa.Column("sent_at", _INSTANT, comment="business time of the claim; absent: nobody used it"),
     sa.Column("ended_at", _INSTANT),
     sa.Column("message_id", sa.Text),
@@ -81,6 +82,12 @@ revocation = sa.Table(
     sa.Column("loans", ARRAY(sa.Text)),
     sa.Column("strategy", sa.Text),
     sa.Column("provider", sa.Text),
+    sa.Column(
+        "recorded_at",
+        _INSTANT,
+        nullable=False,
+        comment="wall time by the database's clock; one of the gate's is later than every claim that it didn't prevent",
+    ),
 )
 
 operator_stop = sa.Table(

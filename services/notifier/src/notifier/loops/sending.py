@@ -1,4 +1,4 @@
-"""Work at its own pace: sending within the provider's rate, writing results, looking up, ending unused permits."""
+"""Sending within the provider's rate, writing results, and looking up what nobody knows the end of."""
 
 from __future__ import annotations
 
@@ -6,46 +6,30 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime
 from itertools import islice
 from typing import Final, assert_never
 
 import structlog
 
 from notifier import metrics
-from notifier.desk import Desk, Pace, prepared
 from notifier.domain.rates import TokenBucket
-from notifier.handlers.inbound import InboundHandlers
 from notifier.handlers.outgoing import ends_of_permits
-from notifier.handlers.permits import PermitHandlers
-from notifier.handlers.receipts import ReceiptHandlers
-from notifier.handlers.webhooks import DELIVERY_KEPT
+from notifier.loops.desk import Desk, Pace, prepared
 from notifier.ports import (
     Claim,
     Claimed,
-    DeliveryLog,
     Outcome,
     PermitKey,
-    PermitStore,
     Provider,
     SendResult,
-    Tx,
-    Work,
 )
-from shared.clock import Clock
 from shared.contracts import Channel
 
-ENDS_RECORDS_MAX: Final = 500
 RESULTS_RECORDS_MAX: Final = 500
 RESULTS_RECORDS_ENOUGH: Final = 64
 RESULTS_PAUSE_SECONDS: Final = 0.005
 """Fewer results wait a moment for others: a transaction costs much the same for one as for a hundred."""
 LOOKUPS_MAX: Final = 50
-WAITING_RECEIPTS_MAX: Final = 500
-FORGOTTEN_DELIVERIES_MAX: Final = 5_000
-FORGET_SECONDS: Final = 60.0
-BLOCKED_CHECK_SECONDS: Final = 5.0
-"""How often permits of anybody are checked against stops that another replica took in."""
 PAUSE_SECONDS_MAX: Final = 0.05
 REFUSED_PAUSE_SECONDS: Final = 1.0
 """After a refused connection a provider rests for so long; its permits wait, or run out."""
@@ -241,79 +225,6 @@ class LookupLoop:
     async def _find(self, channel: Channel, attempt_id: str) -> str | None:
         provider = self._providers.get(channel)
         return None if provider is None else await provider.find(attempt_id)
-
-
-class EndLoop:
-    """Ends permits that nobody will use: their end has come, or a stop or a suppression forbids them."""
-
-    name: Final = "ends"
-
-    def __init__(
-        self, *, work: Work, permits: PermitStore, clock: Clock, decisions: PermitHandlers, inbound: InboundHandlers
-    ) -> None:
-        self._work = work
-        self._permits = permits
-        self._clock = clock
-        self._decisions = decisions
-        self._inbound = inbound
-        self._checked_at = 0.0
-
-    async def run_once(self) -> int:
-        """End one bounded batch."""
-        now = self._clock.now()
-        check_all = (
-            self._decisions.stops_changed
-            or self._inbound.suppressions_changed
-            or time.monotonic() - self._checked_at >= BLOCKED_CHECK_SECONDS
-        )
-        self._decisions.stops_changed = self._inbound.suppressions_changed = False
-        async with self._work.begin() as tx:
-            ends = list(await self._permits.end_expired(tx, now=now, limit=ENDS_RECORDS_MAX))
-            if check_all:
-                ends += await self._permits.end_blocked(tx, now=now, borrower_ids=None, limit=ENDS_RECORDS_MAX)
-            await self._work.publish(tx, ends_of_permits(ends, now=now))
-        self._work.committed(len(ends))
-        if check_all and len(ends) < ENDS_RECORDS_MAX:
-            self._checked_at = time.monotonic()
-        elif check_all:
-            self._checked_at = 0.0  # there may be more
-        return len(ends)
-
-    async def next_due_at(self) -> datetime | None:
-        """When the next unused permit ends."""
-        async with self._work.begin() as tx:
-            return await self._permits.next_end_at(tx)
-
-
-class UpkeepLoop:
-    """Receipts that came before their attempt, and deliveries that are too old to be replayed."""
-
-    name: Final = "upkeep"
-
-    def __init__(self, *, work: Work, receipts: ReceiptHandlers, deliveries: DeliveryLog, clock: Clock) -> None:
-        self._work = work
-        self._receipts = receipts
-        self._deliveries = deliveries
-        self._clock = clock
-        self._forgot_at = float("-inf")
-
-    async def run_once(self) -> int:
-        """One bounded batch of each."""
-        async with self._work.begin() as tx:
-            applied, messages = await self._receipts.apply_waiting(tx, limit=WAITING_RECEIPTS_MAX)
-            await self._work.publish(tx, messages)
-            forgotten = await self._forget(tx)
-        self._work.committed(len(messages))
-        return applied + forgotten
-
-    async def _forget(self, tx: Tx) -> int:
-        if time.monotonic() - self._forgot_at < FORGET_SECONDS:
-            return 0
-        before = self._clock.now() - DELIVERY_KEPT
-        forgotten = await self._deliveries.forget(tx, before=before, limit=FORGOTTEN_DELIVERIES_MAX)
-        if forgotten < FORGOTTEN_DELIVERIES_MAX:
-            self._forgot_at = time.monotonic()
-        return forgotten
 
 
 async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:

@@ -10,9 +10,9 @@ import time
 from typing import Final
 
 from notifier import metrics
-from notifier.desk import Desk, Pace, prepared
 from notifier.domain.rates import TokenBucket
 from notifier.handlers.outgoing import ends_of_permits
+from notifier.loops.desk import Desk, Pace, prepared
 from notifier.ports import Claim, Claimed, SendResult
 from shared.contracts import Channel
 
