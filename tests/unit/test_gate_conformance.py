@@ -115,6 +115,22 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
     assert [result.result for result in run_file(file, BOOK)] == ["passed", "passed"]
 
 
+@pytest.mark.parametrize(
+    ("line", "known_as"),
+    [
+        (changed(packs="us-reg-f", expect="blocked"), "night"),
+        (changed(packs=["us-xx"]), "night"),
+        (changed()[:-1] + ', "packs": ["us-reg-f"]}', "night"),
+        (changed(role="bank"), "night"),
+        (changed(id=""), "line 7"),
+        (changed(id=5), "line 7"),
+    ],
+)
+def test_a_case_without_a_verdict_keeps_its_id_and_what_it_expected(line: str, known_as: str) -> None:
+    result = run_line(line, 7, BOOK)
+    assert (result.id, result.verdict, result.mapped, result.expect) == (known_as, None, None, "blocked")
+
+
 def test_a_pack_that_is_not_installed_skips_the_case_visibly() -> None:
     result = run_line(changed(packs=["us-reg-f", "us-xx"]), 1, BOOK)
     assert result.result == "skipped"
