@@ -159,6 +159,7 @@ BAD: dict[str, tuple[ReasonCode, Callable[[], Record]]] = {
     "an unknown currency": ("unknown_currency", lambda: with_body("PaymentReceivedV1", currency="XXX")),
     "an unknown currency of a loan": ("unknown_currency", lambda: with_body("LoanRegisteredV1", currency="ZZZ")),
     "an unknown zone": ("unknown_zone", lambda: with_body("BorrowerUpdatedV1", zones=["Asia/Beijing"])),
+    "the machine's own zone": ("unknown_zone", lambda: with_body("BorrowerUpdatedV1", zones=["localtime"])),
     "a zone that is a path": ("unknown_zone", lambda: with_body("BorrowerUpdatedV1", zones=["../../etc/passwd"])),
     "an unknown region": ("unknown_region", lambda: with_body("BorrowerUpdatedV1", region="XX")),
     "a number of two digits": (

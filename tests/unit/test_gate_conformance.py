@@ -76,6 +76,8 @@ def test_a_case_is_answered_with_verdict_rules_next_instant_and_two_sentences() 
         changed()[:-1] + ', "expect": "permitted"}',
         changed(borrower={**NIGHT_CALL["borrower"], "region": "ZZ"}),
         changed(borrower={**NIGHT_CALL["borrower"], "zones": ["America/Gotham"]}),
+        changed(borrower={**NIGHT_CALL["borrower"], "zones": ["localtime"]}),
+        changed(borrower={**NIGHT_CALL["borrower"], "zones": ["America/New_York", "Factory"]}),
         changed(
             borrower={**NIGHT_CALL["borrower"], "restrictions": [{"kind": "tired", "from": "2026-04-01T00:00:00Z"}]}
         ),
@@ -115,6 +117,22 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
     assert [result.result for result in run_file(file, BOOK)] == ["passed", "passed"]
 
 
+@pytest.mark.parametrize(
+    ("line", "known_as"),
+    [
+        (changed(packs="us-reg-f", expect="blocked"), "night"),
+        (changed(packs=["us-xx"]), "night"),
+        (changed()[:-1] + ', "packs": ["us-reg-f"]}', "night"),
+        (changed(role="bank"), "night"),
+        (changed(id=""), "line 7"),
+        (changed(id=5), "line 7"),
+    ],
+)
+def test_a_case_without_a_verdict_keeps_its_id_and_what_it_expected(line: str, known_as: str) -> None:
+    result = run_line(line, 7, BOOK)
+    assert (result.id, result.verdict, result.mapped, result.expect) == (known_as, None, None, "blocked")
+
+
 def test_a_pack_that_is_not_installed_skips_the_case_visibly() -> None:
     result = run_line(changed(packs=["us-reg-f", "us-xx"]), 1, BOOK)
     assert result.result == "skipped"
@@ -144,6 +162,14 @@ def test_the_command_ends_with_the_counts_and_exits_by_them(tmp_path: Path) -> N
     assert runner.invoke(commands, ["conformance", str(missing)]).exit_code == 2
     bad.write_bytes(b"\xff\xfe")
     assert runner.invoke(commands, ["conformance", str(bad)]).exit_code == 2
+
+
+def test_the_text_of_a_case_stays_on_one_line_and_steers_no_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "cases.jsonl"
+    file.write_text(changed(id="夜\n\x1b[31m\u2028") + "\n" + changed(id=5) + "\n", encoding="utf-8")
+    said = CliRunner().invoke(commands, ["conformance", str(file)], color=True).stdout
+    assert said.split("\n")[0].startswith("passed  夜\\n\\x1b[31m\\u2028: blocked (deferred). ")
+    assert len(said.splitlines()) == 3
 
 
 def test_json_output_is_one_object_a_case(tmp_path: Path) -> None:

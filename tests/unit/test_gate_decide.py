@@ -11,6 +11,7 @@ import pytest
 from compliance_gate.domain import (
     Allowed,
     Approval,
+    Consent,
     Deferred,
     Denied,
     HeldForReview,
@@ -159,6 +160,37 @@ def test_one_answer_to_each_message_in_its_medium_is_not_counted_and_is_allowed(
     call = attempt(channel="voice", purpose="reply", reply_to="m", amounts=())
     calls = tuple(contact(beijing(f"2026-09-15T09:{at}"), channel="voice", result="no_answer") for at in (20, 10))
     assert deferred(decided(asked=call, known=facts(history=calls, inbound=(message,))))[0] == "courteous.calls-a-day"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        InboundMessage(message_id="m", at=beijing("2026-09-15T09:30"), channel="sms", number_key="another"),
+        InboundMessage(message_id="m", at=beijing("2026-09-15T09:30"), channel="sms", party="third_party"),
+    ],
+    ids=["another number", "another person"],
+)
+def test_an_answer_goes_back_to_who_wrote_and_to_that_number_or_it_is_counted(message: InboundMessage) -> None:
+    answer = attempt(purpose="reply", reply_to="m", amounts=())
+    known = facts(history=(contact(beijing("2026-09-15T09:00")),), inbound=(message,))
+    assert deferred(decided(asked=answer, known=known))[0] == "courteous.sms-a-day"
+    sent = contact(beijing("2026-09-15T09:40"), purpose="reply", reply_to="m")
+    assert deferred(decided(known=facts(history=(sent,), inbound=(message,))))[0] == "courteous.sms-a-day"
+
+
+@pytest.mark.parametrize(
+    ("consent", "allowed"),
+    [({"loans": ("L1",)}, False), ({}, True)],
+    ids=["for one loan", "for all"],
+)
+def test_an_attempt_about_no_loan_has_only_the_consents_that_are_about_all(
+    consent: dict[str, Any], allowed: bool
+) -> None:
+    given = Consent(kind="channel", channel="sms", since=beijing("2026-09-10T10:00"), **consent)
+    opted_out = OptOut(channel="sms", since=beijing("2026-09-01T10:00"))
+    known = facts(consents=(given,), opt_outs=(opted_out,))
+    told = decided(book=PLAIN_BOOK, asked=attempt(loans=(), amounts=()), known=known)
+    assert isinstance(told, Allowed if allowed else Denied)
 
 
 def test_a_confirmation_waits_for_the_opt_out_that_it_speaks_of() -> None:

@@ -58,7 +58,7 @@ def conformance(
         typer.echo(f"cannot run {file}: {error}", err=True)
         raise typer.Exit(_UNREADABLE) from None
     for result in results:
-        typer.echo(msgspec.json.encode(result).decode() if json else _line(result))
+        typer.echo(msgspec.json.encode(result).decode() if json else _on_one_line(_line(result)))
     counts = {name: sum(result.result == name for result in results) for name in ("passed", "failed", "skipped")}
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()), err=json)
     if counts["failed"]:
@@ -138,6 +138,11 @@ def explain(
         typer.echo(msgspec.json.format(msgspec.json.encode(to_builtins(explanation))).decode())
     else:
         draw(explanation, Console())
+
+
+def _on_one_line(text: str) -> str:
+    """`text` with what would end the line or steer the terminal written as an escape."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _line(result: CaseResult) -> str:

@@ -27,7 +27,7 @@ from shared.money import MINOR_DIGITS
 
 _EARLIEST: Final = date(1970, 1, 1)
 _LATEST: Final = date(2100, 1, 1)
-_ZONES: Final = available_timezones()
+_ZONES: Final = available_timezones() - {"localtime", "Factory"}  # the machine's own zone, and the lack of one
 _TERRITORIES: Final = frozenset(Locale("en").territories)
 
 

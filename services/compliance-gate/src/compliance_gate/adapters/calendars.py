@@ -54,8 +54,8 @@ def zone_countries() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def known_zones() -> frozenset[str]:
-    """Every IANA zone name that can be computed with."""
-    return frozenset(available_timezones())
+    """Every IANA zone name that can be computed with; neither the machine's own zone nor the lack of one is a place."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def zones_of_number(e164: str) -> tuple[str, ...]:

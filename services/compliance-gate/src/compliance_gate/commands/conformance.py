@@ -42,11 +42,6 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     sentence_zh: str
 
 
-class _PackNames(msgspec.Struct):
-    packs: tuple[str, ...]
-    id: str = ""
-
-
 def run_file(path: Path, book: PolicyBook) -> Iterator[CaseResult]:
     """The result of every case in a file of JSON Lines, in order. OSError or UnicodeError if it can't be read."""
     text = path.read_text(encoding="utf-8-sig")
@@ -58,22 +53,26 @@ def run_file(path: Path, book: PolicyBook) -> Iterator[CaseResult]:
 def run_line(line: str, number: int, book: PolicyBook) -> CaseResult:
     """The result of one case."""
     data = line.encode()
+    fields: dict[str, object] = {}
     try:
-        named = msgspec.json.decode(data, type=_PackNames)
+        fields = msgspec.json.decode(data, type=dict[str, object])
         json.loads(line, object_pairs_hook=_fields_once)
-    except (msgspec.DecodeError, InvalidCase, RecursionError) as error:
-        return _without_verdict(f"line {number}", "failed", f"invalid: {error}")
-    missing = [name for name in named.packs if name not in book.names]
-    if missing:
-        return _without_verdict(named.id or f"line {number}", "skipped", f"pack not installed: {', '.join(missing)}")
-    try:
+        missing = _not_installed(fields.get("packs"), book)
+        if missing:
+            return _without_verdict(fields, number, "skipped", f"pack not installed: {', '.join(missing)}")
         case = _case(data)
         attempt, facts = read_situation(case)
-    except (msgspec.DecodeError, InvalidCase) as error:
-        return _without_verdict(named.id or f"line {number}", "failed", f"invalid: {error}")
+    except (msgspec.DecodeError, InvalidCase, RecursionError) as error:
+        return _without_verdict(fields, number, "failed", f"invalid: {error}")
     policy = book.stack(case.packs, role=case.role, region=facts.region, zones=facts.zones)
     decision = decide(attempt, facts, policy, case.attempt.at.astimezone(UTC))
     return _result(case, attempt, policy, decision)
+
+
+def _not_installed(packs: object, book: PolicyBook) -> list[str]:
+    if not isinstance(packs, list):
+        return []
+    return [name for name in packs if isinstance(name, str) and name not in book.names]
 
 
 def _case(data: bytes) -> Case:
@@ -120,12 +119,14 @@ def _ruling(rule_id: str, result: str, facts: dict[str, str]) -> dict[str, str]:
     return {"rule_id": rule_id, "result": result, **facts}
 
 
-def _without_verdict(case_id: str, result: Outcome, reason: str) -> CaseResult:
+def _without_verdict(fields: dict[str, object], number: int, result: Outcome, reason: str) -> CaseResult:
+    """A case that wasn't decided, under its own id where it has one."""
+    case_id, expect = fields.get("id"), fields.get("expect")
     return CaseResult(
-        id=case_id,
+        id=case_id if isinstance(case_id, str) and case_id else f"line {number}",
         verdict=None,
         mapped=None,
-        expect=None,
+        expect=expect if isinstance(expect, str) else None,
         result=result,
         rules=(),
         next_legal_instant=None,

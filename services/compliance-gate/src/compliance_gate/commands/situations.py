@@ -38,7 +38,6 @@ _VOICE_RESULTS = frozenset(
 )
 _MESSAGE_RESULTS = frozenset({"sent", "delivered", "failed", "replied"})
 _COUNTRIES = frozenset({*zone_countries().values(), "BV", "HM"})  # the last two have no zone of their own
-_UNNAMED = "unnamed"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -111,7 +110,7 @@ class CaseContact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CaseAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The contact that a case asks about: a history row without a result."""
+    """The contact that a case asks about: a history row without a result. One without a number is put off."""
 
     at: Instant
     channel: Channel
@@ -164,7 +163,7 @@ def read_situation(case: Situation) -> tuple[Attempt, Facts]:
         borrower_id="borrower",
         channel=case.attempt.channel,
         loans=case.attempt.loans,
-        number_key=case.attempt.number or _UNNAMED,
+        number_key=case.attempt.number,
         expires_at=datetime(9999, 12, 31, tzinfo=UTC),
         party=case.attempt.party,
         reply_to=case.attempt.reply_to,
@@ -183,7 +182,9 @@ def read_situation(case: Situation) -> tuple[Attempt, Facts]:
         inconveniences=tuple(_inconvenience(each) for each in preferences if isinstance(each, CaseInconvenience)),
         history=tuple(sorted(history, key=lambda row: row.at, reverse=True)),
         inbound=tuple(
-            InboundMessage(message_id=row.id, at=_utc(row.at), channel=row.channel, number_key=row.number)
+            InboundMessage(
+                message_id=row.id, at=_utc(row.at), channel=row.channel, number_key=row.number, party=row.party
+            )
             for _, row in earlier
             if row.direction == "inbound" and row.id is not None
         ),

@@ -110,7 +110,7 @@ def loans_counted(
     """The keys by which `cap` counts for `attempt`: its loans without those that a consent covers, or one for all."""
     if cap.key != "loan":
         return (None,)
-    if "call_back" not in cap.exceptions or not facts.consents:
+    if "call_back" not in cap.exceptions or not facts.consents or not attempt.loans:
         return attempt.loans or (None,)
     return tuple(loan for loan in attempt.loans if not _consented(cap, facts, zones, now, loan, now))
 

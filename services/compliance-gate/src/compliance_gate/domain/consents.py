@@ -31,9 +31,7 @@ def outside_hours_consented(attempt: Attempt, facts: Facts, now: datetime) -> bo
         and consent.since <= now
         and (consent.until is None or now < consent.until)
     ]
-    return bool(consents) and all(
-        any(not consent.loans or loan in consent.loans for consent in consents) for loan in attempt.loans
-    )
+    return _cover(consents, attempt)
 
 
 def channel_consented_since(attempt: Attempt, facts: Facts, since: datetime, now: datetime) -> bool:
@@ -46,9 +44,7 @@ def channel_consented_since(attempt: Attempt, facts: Facts, since: datetime, now
         and since < consent.since <= now
         and (consent.until is None or now < consent.until)
     ]
-    return bool(consents) and all(
-        any(not consent.loans or loan in consent.loans for consent in consents) for loan in attempt.loans
-    )
+    return _cover(consents, attempt)
 
 
 def call_back_spans(
@@ -85,6 +81,13 @@ def may_have_been_conversation(row: PastContact) -> bool:
 def loans_talked_about(row: PastContact) -> tuple[str, ...]:
     """The loans that a conversation was about; none means that nobody noted it, which is all of them."""
     return row.discussed or row.loans
+
+
+def _cover(consents: list[Consent], attempt: Attempt) -> bool:
+    """Whether the consents cover every loan of the attempt; one that names none is about all that there are."""
+    if any(not consent.loans for consent in consents):
+        return True
+    return bool(attempt.loans) and all(any(loan in consent.loans for consent in consents) for loan in attempt.loans)
 
 
 def _next_conversation(facts: Facts, consent: Consent, loan: str, now: datetime) -> datetime | None:

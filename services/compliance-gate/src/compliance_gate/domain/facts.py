@@ -124,12 +124,13 @@ class PastContact(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InboundMessage(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """Something the borrower started: a message, a key press, a call."""
+    """Something the borrower, or another `party`, started: a message, a key press, a call."""
 
     message_id: str
     at: datetime
     channel: Channel
     number_key: str | None = None
+    party: Party = "borrower"
 
 
 class Restriction(Part, frozen=True, kw_only=True, omit_defaults=True):

@@ -81,7 +81,9 @@ def facts_of(
 ) -> Facts:
     """The domain's facts of a borrower, without what is kept under the attempt's number."""
     inbound = tuple(
-        InboundMessage(message_id=row.contact_id, at=row.at, channel=row.channel, number_key=row.number_key)
+        InboundMessage(
+            message_id=row.contact_id, at=row.at, channel=row.channel, number_key=row.number_key, party=row.party
+        )
         for row in loaded.history
         if row.direction == "inbound"
     )

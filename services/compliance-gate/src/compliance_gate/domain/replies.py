@@ -12,10 +12,10 @@ from compliance_gate.domain.facts import Attempt, Channel, Facts, InboundMessage
 
 
 def answered_message(attempt: Attempt, facts: Facts, now: datetime) -> InboundMessage | None:
-    """The message that `attempt` is the first answer to in its medium; None if it is no such answer."""
+    """The message that `attempt` is the first answer to, in its medium; None if it is no such answer."""
     if attempt.reply_to is None:
         return None
-    message = _message(attempt.reply_to, attempt.channel, facts, now)
+    message = _message(attempt, facts, now)
     if message is None or any(row.reply_to == attempt.reply_to for row in _outbound(facts.history, now)):
         return None
     return message
@@ -50,7 +50,7 @@ def uncounted_contacts(facts: Facts, now: datetime, kinds: Iterable[str]) -> fro
             if row.reply_to is None or row.reply_to in answered:
                 continue
             answered.add(row.reply_to)
-            if _message(row.reply_to, row.channel, facts, row.at) is not None:
+            if _message(row, facts, row.at) is not None:
                 uncounted.add(row.contact_id)
     if "opt_out_confirmation" in wanted:
         for opt_out in facts.opt_outs:
@@ -65,10 +65,13 @@ def _outbound(history: Iterable[PastContact], now: datetime) -> list[PastContact
     return [row for row in history if row.direction == "outbound" and row.at <= now]
 
 
-def _message(message_id: str, channel: Channel, facts: Facts, now: datetime) -> InboundMessage | None:
+def _message(answer: Attempt | PastContact, facts: Facts, now: datetime) -> InboundMessage | None:
+    """The message that `answer` names, where it goes back to who sent it, in its medium and to its number if known."""
     for message in facts.inbound:
-        if message.message_id == message_id and message.channel == channel and message.at <= now:
-            return message
+        if message.message_id == answer.reply_to and message.at <= now:
+            same_number = None in (message.number_key, answer.number_key) or message.number_key == answer.number_key
+            returns = same_number and message.channel == answer.channel and message.party == answer.party
+            return message if returns else None
     return None
 
 
