@@ -83,7 +83,7 @@ class StormRun:
         clock = {"DECORUM_CLOCK": "shifted", "DECORUM_CLOCK_FILE": str(self._clock_file)}
         strategies = {"SCHEDULER_STRATEGIES_FOLDER": str(_write_strategies(folder / "strategies"))}
         self.stack = Stack(
-            platform, folder, StackOptions(replicas=2, environment={**ENVIRONMENT, **clock, **strategies})
+            platform, folder / "logs", StackOptions(replicas=2, environment={**ENVIRONMENT, **clock, **strategies})
         )
 
     def run(self, disturbances: Sequence[Sequence[Callable[[], None]]] = ((), (), (), ())) -> Aftermath:

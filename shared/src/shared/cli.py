@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
@@ -80,12 +81,19 @@ def use_running_platform(wanted: str | None, path: Path = UP_ENVIRONMENT) -> Non
 
 def main() -> None:
     """Run the command; what a person can mend is said in one line, without a trace."""
+    run(ready=lambda: None)
+
+
+def run(*, ready: Callable[[], object]) -> None:
+    """As `main`; calls `ready` once everything that the command needs is loaded and before it does anything."""
     wanted = next(iter(sys.argv[1:]), None)
     use_running_platform(wanted)
     # What keeps a broker away is said by the command; its client would say it too.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        build(wanted)()
+        command = build(wanted)
+        ready()
+        command()
     except (SettingsError, DecorumError) as error:
         nothing_runs = isinstance(error, SettingMissing) and error.variable.startswith("DECORUM_")
         print(f"decorum: {NOTHING_RUNS if nothing_runs else error}", file=sys.stderr)

@@ -44,7 +44,10 @@ def up_command(
     """
     console = Console()
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Rejection(f"--folder: {folder} can't be made: {error.strerror}") from error
     clock = _clock(at, folder)
     environment = {**clock, "DECORUM_MODE": "shadow" if shadow else "live"}
     with LocalPlatform(folder / "servers") as platform, _environment_file(folder / "environment") as publish:
