@@ -113,6 +113,24 @@ def test_nothing_is_erased_where_nobody_can_be_asked() -> None:
     assert (said.code, said.err) == (2, "nobody can be asked here: --yes erases without a question")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here to write to")
+def test_a_full_disk_is_said_in_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-c", "from shared.cli import main; main()", "events", "example"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.startswith("decorum: what it says can't be written: No space left")
+    assert "Traceback" not in run.stderr
+
+
+def test_a_bar_is_drawn_for_a_person_alone(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(decorum("events", "example").out)
+    assert decorum("events", "publish", "--check", str(file)).err == ""
+
+
 @pytest.mark.parametrize("zone", ["Mars/Base", "../../etc/passwd", "Asia", ""])
 @pytest.mark.parametrize(
     "command",

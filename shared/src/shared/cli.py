@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -35,6 +36,7 @@ NOTHING_RUNS: Final = (
     "no platform runs in this folder: start one with `decorum up`, or name one "
     "(DECORUM_KAFKA_BOOTSTRAP_SERVERS, DECORUM_DATABASE_URL)"
 )
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 STARTERS: Final = frozenset({"demo", "up"})
 """Commands that start a platform of their own; the one that runs here, or was killed here, is none of theirs."""
 
@@ -98,6 +100,11 @@ def run(*, ready: Callable[[], object]) -> None:
         nothing_runs = isinstance(error, SettingMissing) and error.variable.startswith("DECORUM_")
         print(f"decorum: {NOTHING_RUNS if nothing_runs else error}", file=sys.stderr)
         raise SystemExit(exit_code(error)) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(f"decorum: what it says can't be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def exit_code(error: Exception) -> int:

@@ -65,8 +65,9 @@ def conformance(
         raise Rejection(f"the packs can't be used: {error}") from error
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     # Where a person sees the lines come, they are the progress.
-    bar = Console(stderr=True, quiet=sys.stdout.isatty())
-    for number, line in track(cases, "running", console=bar, transient=True):
+    bar = Console(stderr=True)
+    hidden = sys.stdout.isatty() or not bar.is_terminal
+    for number, line in track(cases, "running", console=bar, transient=True, disable=hidden):
         result = run_line(line, number, book)
         counts[result.result] += 1
         typer.echo(msgspec.json.encode(result).decode() if json else _line(result))

@@ -170,7 +170,9 @@ def publish_command(
     settings = None if check else PlatformSettings.load()
     now = present_instant() if settings is None else settings.make_clock().now()
     lines = read_argument(file).splitlines()
-    good, bad = check_lines(track(lines, "checking", console=Console(stderr=True), transient=True), now=now)
+    bar = Console(stderr=True)
+    checked = track(lines, "checking", console=bar, transient=True, disable=not bar.is_terminal)
+    good, bad = check_lines(checked, now=now)
     if not good and not bad:
         raise Rejection(f"{shown(file)}: there is no event in it")
     published = 0
@@ -201,7 +203,8 @@ def _say(file: Path, good: int, bad: Sequence[BadLine], *, published: int, check
 
 async def _publish(settings: PlatformSettings, lines: Sequence[GoodLine]) -> None:
     async with publisher(settings) as connection:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = Console(stderr=True)
+        with Progress(console=bar, transient=True, disable=not bar.is_terminal) as progress:
             task = progress.add_task("publishing", total=len(lines))
             for start in range(0, len(lines), PUBLISH_RECORDS_MAX):
                 chunk = [line.as_sent() for line in lines[start : start + PUBLISH_RECORDS_MAX]]
