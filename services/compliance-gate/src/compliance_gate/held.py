@@ -43,7 +43,7 @@ def list_command(limit: Limit = 50, as_json: AsJson = False) -> None:
         for attempt in held[:limit]:
             typer.echo(msgspec.json.encode(attempt).decode())
     else:
-        _draw(held[:limit])
+        draw_held(held[:limit])
     if len(held) > limit:
         typer.echo(f"more than these {limit} wait: raise --limit", err=True)
 
@@ -99,7 +99,7 @@ async def _read(settings: PlatformSettings, *, limit: int, decision_id: str | No
         return await held_attempts(engine, limit=limit, decision_id=decision_id)
 
 
-def _draw(held: Sequence[HeldAttempt]) -> None:
+def draw_held(held: Sequence[HeldAttempt]) -> None:
     """Two columns, so that an id, which the answer needs, is whole at any usual width."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("decision", overflow="fold", min_width=36)
