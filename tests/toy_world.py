@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -15,32 +14,21 @@ import asyncpg
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from sqlalchemy.ext.asyncio import create_async_engine
-from typer.testing import CliRunner
 
-from shared.cli import build, exit_code
 from shared.clock import write_offset
 from shared.contracts import PaymentReceivedV1
 from shared.contracts.examples import AT, EXAMPLES
 from shared.contracts.registry import ATTEMPTS, LEDGER_ENTRIES, LOAN_EVENTS, OPERATOR_ACTIONS
 from shared.contracts.types import Message
-from shared.errors import DecorumError
 from shared.kafka.dead_letters import PREFIX, SUFFIX
 from shared.kafka.log_reader import ends_of, read_to_end
 from shared.kafka.records import Outgoing, WireMessage, encode, unpack
 from shared.postgres import platform_tables
 from shared.service import PlatformSettings
+from tests.commands import Said, decorum
 from tests.toy_service import Replica, metadata, toy_service, until
 
 _numbers = count(1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What a command said, and how it ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 class ToyWorld:
@@ -104,17 +92,8 @@ class ToyWorld:
     async def decorum(self, *arguments: str, **environment: str) -> Said:
         """Run a `decorum` command against this world, and tell what a person sees."""
 
-        def run() -> Said:
-            result = CliRunner().invoke(
-                build(), list(arguments), env={**self.environment(), "COLUMNS": "150", **environment}
-            )
-            refused = result.exception if isinstance(result.exception, DecorumError) else None
-            if result.exception is not None and refused is None and not isinstance(result.exception, SystemExit):
-                raise result.exception
-            code = exit_code(refused) if refused else result.exit_code
-            return Said(code=code, out=result.stdout, err=str(refused or result.stderr))
-
-        return await asyncio.to_thread(run)
+        together = {**self.environment(), **environment}
+        return await asyncio.to_thread(lambda: decorum(*arguments, environment=together))
 
     def replica(self, **options: Any) -> Replica:
         """A replica of the toy, not yet running."""

@@ -108,7 +108,7 @@ class StormRun:
         }
         strategies = {"SCHEDULER_STRATEGIES_FOLDER": str(_write_strategies(folder / "strategies"))}
         environment = {**ENVIRONMENT, **clock, **rates, **strategies}
-        self.stack = Stack(platform, folder, StackOptions(replicas=REPLICAS, environment=environment))
+        self.stack = Stack(platform, folder / "logs", StackOptions(replicas=REPLICAS, environment=environment))
 
     def run(self, disturbances: Sequence[Sequence[Callable[[], None]]] = ((), (), (), ())) -> Aftermath:
         """Play the script; the disturbances of a phase happen while it is under way."""

@@ -17,12 +17,18 @@ from tests.toy_world import ToyWorld
 async def test_the_clock_moves_on_by_a_span_and_never_back(world: ToyWorld) -> None:
     shown = await world.decorum("clock", "show")
     assert shown.out.startswith("2026-09-16T02:0")
-    assert shown.out.endswith("(shifted clock)\n")
+    assert shown.out.endswith("Z (shifted clock)\n")
+    told = json.loads((await world.decorum("clock", "show", "--json")).out)
+    assert told["clock"] == "shifted"
+    assert told["now"].startswith("2026-09-16T02:0")
+    assert told["now"].endswith("Z")
     for span, instant in (("90s", "02:01"), ("2h", "04:01"), ("1d", "04:01")):
         assert instant in (await world.decorum("clock", "advance", span)).out
     for span in ("-1h", "1", "h", "1y", "1h30m"):
         refused = await world.decorum("clock", "advance", "--", span)
         assert refused.err == "a span is a number and s, m, h, d or w: 90s, 30m, 2h, 1d"
+    moved = json.loads((await world.decorum("clock", "advance", "1h", "--json")).out)
+    assert moved["now"].startswith("2026-09-17T05:0")
     assert "2026-09-17" in (await world.decorum("clock", "show")).out
 
 
@@ -64,10 +70,12 @@ async def test_databases_are_migrated_from_empty_and_again_without_harm(
         ]
     one = await world.decorum("db", "migrate", "--service", "compliance-gate")
     assert one.out == "compliance-gate: at its newest revision\n"
+    told = await world.decorum("db", "migrate", "--service", "ledger", "--json")
+    assert json.loads(told.out) == {"service": "ledger", "at_newest_revision": True}
 
 
 async def test_a_database_that_cannot_be_migrated_is_named(platform: LocalPlatform, world: ToyWorld) -> None:
-    assert (await world.decorum("db", "migrate", "--service", "billing")).err == "there is no service billing"
+    assert (await world.decorum("db", "migrate", "--service", "billing")).err.startswith("there is no service billing;")
     away = await world.decorum("db", "migrate", DECORUM_DATABASE_URL="postgresql+asyncpg://u@127.0.0.1:1/postgres")
     assert away.err == "the database server can't be reached"
     platform.drop_databases(["ledger"])

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_gate.adapters import tables
-from compliance_gate.adapters.exports import decisions
+from compliance_gate.adapters.exports import decisions, latest_zone
 from compliance_gate.adapters.held_attempts import held_attempts
 from compliance_gate.adapters.store import PostgresSweepStore
 from compliance_gate.loops import PermitWatch, StopSweep
@@ -140,6 +140,8 @@ async def test_held_attempts_wait_until_a_person_answers(world: World) -> None:
     [waiting] = await held_attempts(world.engine, limit=10)
     assert (waiting.decision_id, waiting.deciding_rule) == (held.decision_id, held.reason)
     assert waiting.sentence_en.startswith("A person must look")
+    assert waiting.zone == await latest_zone(world.engine, "B1") == "Asia/Shanghai"
+    assert await latest_zone(world.engine, "nobody") == "UTC"
     assert not await held_attempts(world.engine, limit=10, decision_id="another")
     review = HeldReviewedV1(
         borrower_id="B1",

@@ -49,6 +49,7 @@ async def test_the_case_holds_everything_once_and_nothing_personal(bench: Bench)
     async with bench.engine.connect() as connection:
         case = await read_case(connection, "B1", events_max=100)
     assert case is not None
+    assert case.zones == ["Asia/Shanghai"]
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(draw_case(case, UTC))
     drawn, dumped = console.export_text(), json.dumps(case.events, default=str, ensure_ascii=False)

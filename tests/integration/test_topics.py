@@ -12,6 +12,7 @@ from decorum_local import LocalPlatform
 from shared.contracts.registry import CONTRACTS
 from shared.kafka.topics import TopicsError, create_topics, delete_topics, load_topics, topics_file
 from shared.kafka.topics_cli import commands
+from tests.commands import decorum
 
 MEBIBYTE = 1024 * 1024
 DAY_MILLISECONDS = 24 * 60 * 60 * 1000
@@ -72,9 +73,8 @@ async def test_topics_that_two_create_at_once_are_created_once(platform: LocalPl
 
 
 def test_a_broker_that_is_away_is_said_in_one_line() -> None:
-    result = CliRunner().invoke(commands, ["check", "--bootstrap-servers", "127.0.0.1:1"])
-    assert result.exit_code == 2
-    assert "decorum topics: 127.0.0.1:1:" in result.output
+    said = decorum("topics", "check", "--bootstrap-servers", "127.0.0.1:1")
+    assert (said.code, said.err) == (2, "the Kafka broker can't be reached (127.0.0.1:1)")
 
 
 def test_a_wrong_file_is_refused_with_its_name_and_the_reason(tmp_path: Path) -> None:

@@ -365,7 +365,7 @@ def test_a_file_that_cannot_be_read_names_its_line(tmp_path: Path) -> None:
     case.write(tmp_path)
     (tmp_path / "payments.jsonl").write_text('{"at": 1}')
 
-    with pytest.raises(UnreadableRun, match=r"payments\.jsonl, line 1"):
+    with pytest.raises(UnreadableRun, match=r"payments\.jsonl:1: "):
         audit(tmp_path)
 
 

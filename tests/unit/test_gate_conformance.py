@@ -14,6 +14,7 @@ from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.cli import commands
 from compliance_gate.commands.conformance import run_file, run_line
 from compliance_gate.policy.book import PolicyBook, load_packs
+from tests.commands import decorum
 
 CASES = Path(__file__).parents[2] / "services" / "compliance-gate" / "cases"
 BOOK = PolicyBook(load_packs(), OfficialCalendars())
@@ -139,6 +140,23 @@ def test_a_pack_that_is_not_installed_skips_the_case_visibly() -> None:
     assert "us-xx" in result.sentence_en
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"mood": "sad"}, "unknown field `mood`"),
+        ({"attempt": {**NIGHT_CALL["attempt"], "tone": "soft"}}, "unknown field `tone`"),
+        ({"role": "friend"}, "role: 'friend' is none of agency, lender"),
+        ({"expect": "perhaps"}, "expect: 'perhaps' is none of blocked, permitted, review"),
+        ({"borrower": {"zones": ["Mars/Base"], "region": "US-NY"}}, "'Mars/Base' isn't an IANA zone"),
+    ],
+)
+def test_a_pack_that_is_not_installed_hides_no_mistake_of_its_case(changes: dict[str, Any], why: str) -> None:
+    result = run_line(changed(packs=["us-xx"], **changes), 1, BOOK)
+    assert (result.id, result.result, result.verdict) == ("night", "failed", None)
+    assert result.sentence_en.startswith("invalid: ")
+    assert why in result.sentence_en
+
+
 def test_a_tenant_overlay_is_no_pack_of_a_case() -> None:
     assert run_line(changed(packs=["courteous"]), 1, BOOK).result == "skipped"
 
@@ -159,9 +177,9 @@ def test_the_command_ends_with_the_counts_and_exits_by_them(tmp_path: Path) -> N
     assert (passed.exit_code, passed.stdout.splitlines()[-1]) == (0, "1 passed, 0 failed, 1 skipped")
     failed = runner.invoke(commands, ["conformance", str(bad)])
     assert (failed.exit_code, failed.stdout.splitlines()[-1]) == (1, "0 passed, 1 failed, 0 skipped")
-    assert runner.invoke(commands, ["conformance", str(missing)]).exit_code == 2
+    assert decorum("gate", "conformance", str(missing)).code == 2
     bad.write_bytes(b"\xff\xfe")
-    assert runner.invoke(commands, ["conformance", str(bad)]).exit_code == 2
+    assert decorum("gate", "conformance", str(bad)).code == 2
 
 
 def test_the_text_of_a_case_stays_on_one_line_and_steers_no_terminal(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from compliance_gate.cli import commands
 from compliance_gate.commands.told import explain_situation, from_options
 from compliance_gate.policy.book import load_packs
 from compliance_gate.settings import TenantPolicy
+from tests.commands import decorum
 
 HOLIDAY_CALL = ["explain", "--at", "2026-10-04T10:00+08:00", "--channel", "voice"]
 
@@ -58,9 +59,9 @@ def test_the_overlay_and_the_terms_are_those_of_the_gates_environment() -> None:
     call = ["explain", "--at", "2026-09-15T10:00+08:00", "--json"]
     run = CliRunner().invoke(commands, call, env={"COMPLIANCE_GATE_PERMIT_MINUTES_MAX": "7"})
     assert json.loads(run.stdout)["permit_expires_at"] == "2026-09-15T02:07:00Z"
-    run = CliRunner().invoke(commands, call, env={"COMPLIANCE_GATE_OVERLAY": "curt"})
-    assert run.exit_code == 2
-    assert "curt: there is no tenant overlay of this name" in run.output
+    said = decorum("gate", *call, environment={"COMPLIANCE_GATE_OVERLAY": "curt"})
+    assert said.code == 2
+    assert "curt: there is no tenant overlay of this name" in said.err
 
 
 def test_another_overlay_than_the_shipped_one_is_in_force_by_its_name() -> None:
@@ -133,10 +134,38 @@ def test_a_rules_id_is_whole_in_a_narrow_terminal() -> None:
         ["--restriction", "tired"],
         ["--past", "2026-09-15,sms"],
         ["--pack", "in"],
-        ["missing.json"],
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_a_reason(arguments: list[str]) -> None:
-    run = CliRunner().invoke(commands, ["explain", *arguments])
-    assert run.exit_code == 2
-    assert "cannot explain this" in run.output
+    said = decorum("gate", "explain", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("cannot explain this: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--channel", "fax"], "attempt.channel: 'fax' is none of email, letter, sms, visit, voice"),
+        (["--party", "x"], "attempt.party: 'x' is none of attorney, borrower, third_party"),
+        (["--role", "x"], "role: 'x' is none of agency, lender"),
+        (["--opt-out", "x"], "borrower.preferences[0].channel: 'x' is none of email, letter, sms, visit, voice"),
+        (
+            ["--restriction", "dispute", "--restriction", "tired"],
+            "borrower.restrictions[1].kind: 'tired' is none of attorney, bankruptcy, cease, deceased, dispute, "
+            "identity_theft, vulnerable, workplace_prohibited",
+        ),
+        (["--pack", "xx", "--pack", "cn"], "pack not installed: xx; there are cn, us-reg-f"),
+    ],
+)
+def test_where_only_some_values_are_known_all_of_them_are_told(arguments: list[str], said: str) -> None:
+    assert decorum("gate", "explain", *arguments).err == f"cannot explain this: {said}"
+
+
+def test_a_wrong_field_of_a_file_is_told_with_the_values_that_it_may_have() -> None:
+    borrower = {"zones": ["Asia/Shanghai"], "region": "CN", "preferences": [{"kind": "hates"}]}
+    situation = {"borrower": borrower, "attempt": {"at": "2026-09-15T10:00:00Z", "channel": "sms"}}
+    said = decorum("gate", "explain", "-", given=json.dumps(situation).encode())
+    assert said.err == "cannot explain this: borrower.preferences[0].kind: 'hates' is none of inconvenient, opt_out"
+    borrower["preferences"] = [{"kind": "inconvenient", "days": ["mon", "someday"]}]
+    said = decorum("gate", "explain", "-", given=json.dumps(situation).encode())
+    assert said.err.endswith("'someday' is none of fri, mon, sat, sun, thu, tue, wed")

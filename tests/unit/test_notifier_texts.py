@@ -222,7 +222,7 @@ def test_a_lender_with_an_innocent_name_that_holds_such_a_word_may_call(folder: 
 
 def test_a_missing_template_stops_the_start(folder: Path) -> None:
     (folder / "sms-final.yaml").unlink()
-    with pytest.raises(TemplateError, match=r"sms-final\.yaml:0: can't be read"):
+    with pytest.raises(TemplateError, match=r"sms-final\.yaml: there is no such file"):
         TemplateBook(folder, lender=LENDER)
 
 

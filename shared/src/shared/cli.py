@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
@@ -34,6 +36,7 @@ NOTHING_RUNS: Final = (
     "no platform runs in this folder: start one with `decorum up`, or name one "
     "(DECORUM_KAFKA_BOOTSTRAP_SERVERS, DECORUM_DATABASE_URL)"
 )
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 STARTERS: Final = frozenset({"demo", "up"})
 """Commands that start a platform of their own; the one that runs here, or was killed here, is none of theirs."""
 
@@ -80,16 +83,28 @@ def use_running_platform(wanted: str | None, path: Path = UP_ENVIRONMENT) -> Non
 
 def main() -> None:
     """Run the command; what a person can mend is said in one line, without a trace."""
+    run(ready=lambda: None)
+
+
+def run(*, ready: Callable[[], object]) -> None:
+    """As `main`; calls `ready` once everything that the command needs is loaded and before it does anything."""
     wanted = next(iter(sys.argv[1:]), None)
     use_running_platform(wanted)
     # What keeps a broker away is said by the command; its client would say it too.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        build(wanted)()
+        command = build(wanted)
+        ready()
+        command()
     except (SettingsError, DecorumError) as error:
         nothing_runs = isinstance(error, SettingMissing) and error.variable.startswith("DECORUM_")
         print(f"decorum: {NOTHING_RUNS if nothing_runs else error}", file=sys.stderr)
         raise SystemExit(exit_code(error)) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(f"decorum: what it says can't be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def exit_code(error: Exception) -> int:

@@ -41,7 +41,10 @@ class StackOptions:
 
 
 class Stack:
-    """Starts, watches and ends the processes; each one's log is a file in `folder`."""
+    """Starts, watches and ends the processes; each one's log is a file in `folder`.
+
+    The carrier's journal has telephone numbers in it and therefore lies beside that folder, never among the logs.
+    """
 
     def __init__(self, platform: LocalPlatform, folder: Path, options: StackOptions) -> None:
         self._platform = platform
@@ -49,7 +52,7 @@ class Stack:
         self._ports = {(name, i): free_port() for name in SERVICES for i in range(options.replicas)}
         self._carrier_port = free_port()
         self.folder = folder
-        self.carrier_journal = folder / "carrier.jsonl"
+        self.carrier_journal = folder.with_name("carrier.jsonl")
         self.carrier = self._process("carrier", 0, "decorum_simulation.carrier.app:app", self._carrier_port)
         self.replicas: Mapping[str, tuple[ServiceProcess, ...]] = {
             name: tuple(

@@ -30,12 +30,13 @@ def up_command(
     at: Annotated[
         str, typer.Option("--at", help="where the clock starts: an instant with its offset, or now")
     ] = DEFAULT_AT,
-    folder: Annotated[Path, typer.Option("--folder", help="where data and logs go")] = Path("var/up"),
+    folder: Annotated[Path, typer.Option("--folder", help="where data, logs and journal go")] = Path("var/up"),
     shadow: Annotated[bool, typer.Option("--shadow", help="decide and record everything, send nothing")] = False,
 ) -> None:
     """Run the whole platform on this machine until Ctrl-C; `decorum` commands in this folder work on it.
 
-    Kafka, Postgres, a carrier simulator and the four services start on free ports, with data kept in --folder.
+    Kafka, Postgres, a carrier simulator and the four services start on free ports.
+    Their data goes when it ends; logs and the carrier's journal stay in --folder.
     Unless --at is now, the clock is shifted: `decorum clock advance` moves it on.
 
     \b
@@ -44,7 +45,10 @@ def up_command(
     """
     console = Console()
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Rejection(f"--folder: {folder} can't be made: {error.strerror}") from error
     clock = _clock(at, folder)
     environment = {**clock, "DECORUM_MODE": "shadow" if shadow else "live"}
     with LocalPlatform(folder / "servers") as platform, _environment_file(folder / "environment") as publish:

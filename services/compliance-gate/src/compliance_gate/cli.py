@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import track
 
 from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.commands import held
-from compliance_gate.commands.conformance import CaseResult, run_file
+from compliance_gate.commands.conformance import CaseResult, read_cases, run_line
 from compliance_gate.commands.decisions import decisions_command
 from compliance_gate.commands.explain import draw, to_builtins
 from compliance_gate.commands.situations import InvalidCase
@@ -21,6 +23,8 @@ from compliance_gate.policy.yaml_fields import InvalidPack
 from compliance_gate.settings import PREFIX, TenantPolicy
 from shared.commands import panels
 from shared.commands.clock import present_instant
+from shared.errors import Rejection
+from shared.files import shown
 from shared.settings import load
 
 commands = typer.Typer(
@@ -30,7 +34,6 @@ commands = typer.Typer(
 )
 commands.add_typer(held.commands, name="held")
 commands.command("decisions")(decisions_command)
-_UNREADABLE = 2
 
 
 @commands.callback()
@@ -40,26 +43,35 @@ def gate() -> None:
 
 @commands.command()
 def conformance(
-    file: Annotated[Path, typer.Argument(help="Case file, JSON Lines: one situation a line, with `expect`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Case file, JSON Lines: one situation a line, with `expect`; - reads standard input."),
+    ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a case instead of a line of text.")] = False,
 ) -> None:
     """Run a file of conformance cases against the installed packs, without the tenant's overlay.
 
     Says "N passed, N failed, N skipped" at its end, on standard error with --json.
-    Ends with 1 if a case failed, with 2 if the file can't be read.
+    Ends with 1 if a case failed, with 2 if the file can't be read or has no case.
 
     \b
     decorum gate conformance services/compliance-gate/cases/cn.jsonl
     """
+    cases = read_cases(file)
+    if not cases:
+        raise Rejection(f"{shown(file)}: there is no case in it")
     try:
         book = PolicyBook(load_packs(), OfficialCalendars())
-        results = list(run_file(file, book))
-    except (OSError, UnicodeError, InvalidPack) as error:
-        typer.echo(f"cannot run {file}: {error}", err=True)
-        raise typer.Exit(_UNREADABLE) from None
-    for result in results:
+    except InvalidPack as error:
+        raise Rejection(f"the packs can't be used: {error}") from error
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    # Where a person sees the lines come, they are the progress.
+    bar = Console(stderr=True)
+    hidden = sys.stdout.isatty() or not bar.is_terminal
+    for number, line in track(cases, "running", console=bar, transient=True, disable=hidden):
+        result = run_line(line, number, book)
+        counts[result.result] += 1
         typer.echo(msgspec.json.encode(result).decode() if json else _on_one_line(_line(result)))
-    counts = {name: sum(result.result == name for result in results) for name in ("passed", "failed", "skipped")}
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()), err=json)
     if counts["failed"]:
         raise typer.Exit(1)
@@ -131,9 +143,8 @@ def explain(
             )
         )
         explanation = explain_situation(told, load_packs(), OfficialCalendars(), load(TenantPolicy, PREFIX))
-    except (OSError, UnicodeError, InvalidPack, InvalidCase, msgspec.DecodeError) as error:
-        typer.echo(f"cannot explain this: {error}", err=True)
-        raise typer.Exit(_UNREADABLE) from None
+    except (InvalidPack, InvalidCase) as error:
+        raise Rejection(f"cannot explain this: {error}") from error
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(to_builtins(explanation))).decode())
     else:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import typer
@@ -17,6 +16,7 @@ from ledger.adapters.case_file import CaseFile, read_case
 from ledger.commands.case_drawing import draw_case
 from shared import settings
 from shared.commands import panels
+from shared.commands.times import zone_named
 from shared.errors import Absent, Rejection
 from shared.postgres.engine import service_database_url
 
@@ -41,11 +41,14 @@ def _case() -> None:
 def show(
     borrower_id: Annotated[str, typer.Argument(metavar="BORROWER", help="The borrower's id.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    zone: Annotated[str, typer.Option(help="IANA zone of the times that are shown.")] = "Asia/Shanghai",
+    zone: Annotated[
+        str | None, typer.Option(help="IANA zone of the times that are shown.", show_default="the borrower's")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many of the latest events.")] = 500,
 ) -> None:
     """Show what is owed, what was promised, and everything that happened to BORROWER, oldest first.
 
+    Times are the borrower's own; in UTC where no zone is known, and with --json.
     Decisions name the rules that spoke; stops say who ordered them, and why.
     Names, numbers and what borrowers write are never kept here.
     Ends with 1 if nothing is known of BORROWER.
@@ -54,17 +57,18 @@ def show(
     decorum case show B-1001
     decorum case show B-1001 --zone America/New_York --limit 20
     """
-    try:
-        shown_in = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise Rejection(f"--zone: {zone} is not an IANA zone") from error
-    case = asyncio.run(_read(borrower_id, limit))
+    chosen = None if zone is None else zone_named(zone)
+    case = asyncio.run(_read(borrower_id, limit + 1))
     if case is None:
         raise Absent(f"nothing is known of borrower {borrower_id}")
+    older = len(case.events) > limit
+    case = replace(case, events=case.events[-limit:])
     if as_json:
-        print(msgspec.json.encode(asdict(case)).decode())
+        typer.echo(msgspec.json.encode(asdict(case)).decode())
     else:
-        Console().print(draw_case(case, shown_in))
+        Console().print(draw_case(case, chosen or zone_named(case.zones[0] if case.zones else "UTC")))
+    if older:
+        typer.echo(f"these are the latest {limit} events; there are older ones (--limit)", err=True)
 
 
 async def _read(borrower_id: str, events_max: int) -> CaseFile | None:

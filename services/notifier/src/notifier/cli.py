@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,18 +16,17 @@ from notifier.adapters.template_checks import SAMPLES, TemplateError
 from notifier.adapters.templates import CONFIRMATION, LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
 from notifier.settings import SHIPPED_TEMPLATES
 from shared.commands import panels
-from shared.commands.connections import acting_person
-from shared.errors import Rejection
+from shared.commands.connections import acting_person, require_identifier, require_reason
+from shared.errors import Absent, Rejection
+from shared.files import Unreadable
 from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
 
 SAMPLE_LENDER: Final = Lender(
     names={"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}, agency_regions=frozenset({"US"})
 )
-Folder = Annotated[
-    Path, typer.Option("--folder", help="where the template files are", file_okay=False, show_default="those shipped")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="for machines")]
+Folder = Annotated[Path, typer.Option("--folder", help="where the template files are", show_default="those shipped")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line instead of text")]
 
 contacts = typer.Typer(
     help="Contact data of borrowers, which the notifier alone keeps, sealed.",
@@ -58,17 +58,24 @@ def erase_command(
     Open permits end unused.
     Stops stay in force for the number.
     It can't be undone; the lender has to send the borrower again to contact them.
+    Ends with 1 if there was nothing to erase: it is noted all the same, and the id may be wrong.
 
     \b
     decorum contacts erase B-1001 --reason "request of 2026-09-16"
     """
+    require_identifier(borrower, of="BORROWER")
+    require_reason(reason)
     if not yes:
+        if not sys.stdin.isatty():
+            raise Rejection("nobody can be asked here: --yes erases without a question")
         typer.confirm(f"Erase the contact data of {borrower} for good?", abort=True)
     erased = asyncio.run(_erase(borrower, reason, acting_person(by)))
     if as_json:
         typer.echo(json.dumps({"borrower_id": borrower, "erased": erased}))
-    else:
-        typer.echo(f"erased: {borrower}" if erased else f"nothing to erase: {borrower}; noted in the audit")
+    elif erased:
+        typer.echo(f"erased: {borrower}")
+    if not erased:
+        raise Absent(f"nothing to erase: {borrower}; noted in the audit")
 
 
 async def _erase(borrower_id: str, reason: str, acted_by: str) -> bool:
@@ -92,15 +99,29 @@ def templates_group() -> None:
 
 
 @templates.command("check")
-def check_command(folder: Folder = SHIPPED_TEMPLATES) -> None:
+def check_command(folder: Folder = SHIPPED_TEMPLATES, as_json: AsJson = False) -> None:
     """Say whether the notifier would start with these templates; a mistake is told with its file and line.
+
+    Ends with 1 if it would not, with 2 if there is no such folder.
 
     \b
     decorum templates check
     decorum templates check --folder services/notifier/templates
     """
-    _book(folder)
-    typer.echo(f"{folder}: good: {len(TEMPLATE_NAMES)} templates in {len(LANGUAGES)} languages")
+    _require_folder(folder)
+    try:
+        TemplateBook(folder, lender=SAMPLE_LENDER)
+    except TemplateError as error:
+        if as_json:
+            typer.echo(json.dumps({"folder": str(folder), "good": False, "mistake": str(error)}))
+        else:
+            typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        counts = {"templates": len(TEMPLATE_NAMES), "languages": len(LANGUAGES)}
+        typer.echo(json.dumps({"folder": str(folder), "good": True, **counts}))
+    else:
+        typer.echo(f"{folder}: good: {len(TEMPLATE_NAMES)} templates in {len(LANGUAGES)} languages")
 
 
 @templates.command("show")
@@ -130,7 +151,13 @@ def show_command(
             typer.echo(json.dumps(shown, ensure_ascii=False) if as_json else plain)
 
 
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise Unreadable(folder, "there is no such folder")
+
+
 def _book(folder: Path) -> TemplateBook:
+    _require_folder(folder)
     try:
         return TemplateBook(folder, lender=SAMPLE_LENDER)
     except TemplateError as error:

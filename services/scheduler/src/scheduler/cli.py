@@ -6,7 +6,6 @@ import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -17,15 +16,16 @@ from scheduler.adapters.yaml_lines import StrategyFileError
 from scheduler.domain.strategy import LoanShape, path_of, referral_time, step_times
 from scheduler.settings import PREFIX, SHIPPED_STRATEGIES, SchedulerSettings
 from shared.commands import panels
+from shared.commands.times import utc, zone_named
 from shared.errors import Rejection
+from shared.files import Unreadable
 from shared.money import MINOR_DIGITS
 from shared.settings import load
 
 HELP: Final = "Check treatment strategies, and show the path that they give a loan."
 commands = typer.Typer(help=HELP, no_args_is_help=True, rich_help_panel=panels.PREPARE)
-Folder = Annotated[
-    Path, typer.Option("--folder", help="where the strategy files are", file_okay=False, show_default="those shipped")
-]
+Folder = Annotated[Path, typer.Option("--folder", help="where the strategy files are", show_default="those shipped")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for a machine")]
 
 
 @commands.callback()
@@ -35,22 +35,40 @@ def group() -> None:
 
 @commands.command("check")
 def check_command(
-    paths: Annotated[list[Path], typer.Argument(help="strategy files, a grading file, or a folder with all of them")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="strategy files, a grading file, or a folder with all of them", show_default="those shipped"
+        ),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say of each file whether a service would start with it; the first mistake is told with its line.
 
+    Ends with 1 if there is a mistake, with 2 if a file isn't there.
+    With --json one object a line.
+
     \b
+    decorum strategy check
     decorum strategy check services/scheduler/strategies
     """
+    paths = paths or [SHIPPED_STRATEGIES]
+    for path in paths:
+        if not path.exists():
+            raise Unreadable(path, "there is no such file")
     failed = False
     for path in paths:
         try:
-            what = _check(path)
+            found = {"path": str(path), "good": True, "what": _check(path)}
         except StrategyFileError as error:
+            found = {"path": str(path), "good": False, "mistake": str(error)}
             failed = True
-            typer.echo(str(error), err=True)
+        if as_json:
+            typer.echo(json.dumps(found))
+        elif found["good"]:
+            typer.echo(f"{path}: good: {found['what']}")
         else:
-            typer.echo(f"{path}: {what}")
+            typer.echo(found["mistake"], err=True)
     if failed:
         raise typer.Exit(1)
 
@@ -58,11 +76,11 @@ def check_command(
 def _check(path: Path) -> str:
     if path.is_dir():
         book = read_book(path)
-        return "good: " + ", ".join(f"{grade} is {s.name}" for grade, s in book.by_grade.items())
+        return ", ".join(f"{grade} is {s.name}" for grade, s in book.by_grade.items())
     if path.name == GRADING_FILE:
-        return f"good: {len(read_grading(path).bands)} bands"
+        return f"{len(read_grading(path).bands)} bands"
     strategy = read_strategy(path)
-    return f"good: {strategy.name}, {len(strategy.steps)} steps, {len(strategy.referrals)} referrals"
+    return f"{strategy.name}, {len(strategy.steps)} steps, {len(strategy.referrals)} referrals"
 
 
 @commands.command("path")
@@ -73,7 +91,7 @@ def path_command(
     zone: Annotated[str, typer.Option(help="time zone of the borrower")] = "Asia/Shanghai",
     broken_promises: Annotated[int, typer.Option(min=0, help="broken promises in this episode")] = 0,
     folder: Folder = SHIPPED_STRATEGIES,
-    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Every step that a loan of this amount would meet, from the reminder to the last referral.
 
@@ -83,6 +101,7 @@ def path_command(
     \b
     decorum strategy path --amount-minor 250000 --due-on 2026-09-10
     """
+    zone_named(zone)
     rows = _rows(folder, amount_minor, _day(due_on), _currency(currency), zone, broken_promises)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -103,7 +122,7 @@ def _draw(rows: list[dict[str, Any]], zone: str) -> None:
 
 
 def _local(instant: str | None, zone: str) -> str:
-    return f"{datetime.fromisoformat(instant).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" if instant else ""
+    return f"{datetime.fromisoformat(instant).astimezone(zone_named(zone)):%Y-%m-%d %H:%M}" if instant else ""
 
 
 def strategy_names() -> tuple[str, ...]:
@@ -118,6 +137,8 @@ def strategy_names() -> tuple[str, ...]:
 def _rows(
     folder: Path, amount_minor: int, due_on: date, currency: str, zone: str, broken_promises: int
 ) -> list[dict[str, Any]]:
+    if not folder.is_dir():
+        raise Unreadable(folder, "there is no such folder")
     try:
         book = read_book(folder)
     except StrategyFileError as error:
@@ -127,7 +148,7 @@ def _rows(
     rows: list[dict[str, Any]] = []
     for step, strategy in path.steps:
         due_at, expires_at = step_times(step, due_on, zone, 0)
-        times = {"due_at": due_at.isoformat(), "expires_at": expires_at.isoformat()}
+        times = {"due_at": utc(due_at), "expires_at": utc(expires_at)}
         rows.append(
             {"day": step.day, **times, "what": step.channel, "text": step.template, "key": step.key}
             | {"grade": strategy.grade, "strategy": strategy.name}
@@ -135,7 +156,7 @@ def _rows(
     for referral, strategy in path.referrals:
         due_at = referral_time(referral, due_on, zone)
         rows.append(
-            {"day": referral.day, "due_at": due_at.isoformat(), "expires_at": None}
+            {"day": referral.day, "due_at": utc(due_at), "expires_at": None}
             | {"what": f"referral to {referral.target}", "text": referral.reason, "key": referral.key}
             | {"grade": strategy.grade, "strategy": strategy.name}
         )
@@ -151,5 +172,5 @@ def _day(text: str) -> date:
 
 def _currency(code: str) -> str:
     if code not in MINOR_DIGITS:
-        raise Rejection(f"{code} is not a currency that is known here")
+        raise Rejection(f"{code} is not a currency that is known here; there are {', '.join(sorted(MINOR_DIGITS))}")
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import socket
@@ -14,11 +15,13 @@ import typer
 
 from shared.clock import ShiftedClock, write_offset
 from shared.commands import panels
+from shared.commands.times import utc
 from shared.errors import Rejection
 from shared.service import PlatformSettings
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 CONNECT_SECONDS: Final = 2.0
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
 commands = typer.Typer(
     help="Show or move the clock of the platform that runs here.",
     no_args_is_help=True,
@@ -70,22 +73,24 @@ def _file() -> Path:
 
 
 @commands.command("show")
-def show_command() -> None:
+def show_command(as_json: AsJson = False) -> None:
     """Show the platform's present business instant, in UTC, and where it comes from.
 
     A shifted clock belongs to what `decorum up` runs: it is shown only while that runs.
 
     \b
     decorum clock show
+    decorum clock show --json
     """
     settings = PlatformSettings.load()
     if settings.clock != "system":
         _require_running(settings)
-    typer.echo(f"{settings.make_clock().now().isoformat(timespec='seconds')} ({settings.clock} clock)")
+    now = utc(settings.make_clock().now())
+    typer.echo(json.dumps({"now": now, "clock": settings.clock}) if as_json else f"{now} ({settings.clock} clock)")
 
 
 @commands.command("advance")
-def advance_command(span: Annotated[str, typer.Argument(help="90s, 30m, 2h, 1d, 1w")]) -> None:
+def advance_command(span: Annotated[str, typer.Argument(help="90s, 30m, 2h, 1d, 1w")], as_json: AsJson = False) -> None:
     """Move the clock of every process that runs here on; it never goes back.
 
     What falls due on the way is done at the new instant: permits end, promises break, attempts go.
@@ -97,4 +102,5 @@ def advance_command(span: Annotated[str, typer.Argument(help="90s, 30m, 2h, 1d, 
     path = _file()
     target = ShiftedClock(path).now() + parse_span(span)
     write_offset(path, target - datetime.now(UTC))
-    typer.echo(f"it is now {target.isoformat(timespec='seconds')}")
+    now = utc(target)
+    typer.echo(json.dumps({"now": now, "clock": "shifted"}) if as_json else f"it is now {now}")

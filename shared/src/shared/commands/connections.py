@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+import msgspec
 from aiokafka.errors import KafkaError
 
 from shared import ids
-from shared.contracts.types import Message
+from shared.contracts.types import Identifier, Message
 from shared.errors import Poison, Rejection
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import Outgoing, WireMessage, decode, encode
@@ -39,6 +40,20 @@ def acting_person(given: str | None) -> str:
     except (OSError, KeyError):
         name = "unknown"
     return re.sub(r"[^A-Za-z0-9._:\-]", "-", name)[:96] or "unknown"
+
+
+def require_reason(reason: str) -> None:
+    """Raise `Rejection` for a reason without a word in it: it is what an audit rests on."""
+    if not reason.strip():
+        raise Rejection("--reason must say why")
+
+
+def require_identifier(text: str, *, of: str) -> None:
+    """Raise `Rejection` for what can't be an id, naming the option that it was given to."""
+    try:
+        msgspec.convert(text, Identifier)
+    except msgspec.ValidationError as error:
+        raise Rejection(f"{of}: an id is 1 to 96 letters, digits and . _ : - without a space") from error
 
 
 async def publish_actions(settings: PlatformSettings, actions: Sequence[Message], *, at: datetime) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Annotated
 
 import asyncpg
 import typer
+from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 
 from shared.commands import panels
@@ -30,6 +32,7 @@ def migrate_command(
     service: Annotated[
         str | None, typer.Option(help="only this one: scheduler, compliance-gate, notifier, ledger")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line instead of text")] = False,
 ) -> None:
     """Migrate all services' databases, or one. Safe to repeat; two at once wait for each other.
 
@@ -40,17 +43,24 @@ def migrate_command(
     decorum db migrate --service ledger
     """
     settings = PlatformSettings.load()
-    packages = SERVICE_PACKAGES if service is None else (service.replace("-", "_"),)
-    for package in packages:
-        if package not in SERVICE_PACKAGES:
-            raise Rejection(f"there is no service {service}")
-        try:
-            asyncio.run(migrate(package, service_database_url(settings.database_url, package)))
-        except (OSError, TimeoutError) as error:
-            raise Rejection("the database server can't be reached") from error
-        except (asyncpg.PostgresError, DBAPIError) as error:
-            raise Rejection(f"the database {package} can't be migrated: {_reason(error)}") from error
-        typer.echo(f"{package.replace('_', '-')}: at its newest revision")
+    names = {package.replace("_", "-"): package for package in SERVICE_PACKAGES}
+    if service is not None and service not in names:
+        raise Rejection(f"there is no service {service}; there are {', '.join(names)}")
+    for name, package in names.items():
+        if service in (None, name):
+            with Console(stderr=True).status(f"migrating {name}"):
+                _migrate(settings, package)
+            done = json.dumps({"service": name, "at_newest_revision": True})
+            typer.echo(done if as_json else f"{name}: at its newest revision")
+
+
+def _migrate(settings: PlatformSettings, package: str) -> None:
+    try:
+        asyncio.run(migrate(package, service_database_url(settings.database_url, package)))
+    except (OSError, TimeoutError) as error:
+        raise Rejection("the database server can't be reached") from error
+    except (asyncpg.PostgresError, DBAPIError) as error:
+        raise Rejection(f"the database {package} can't be migrated: {_reason(error)}") from error
 
 
 def _reason(error: asyncpg.PostgresError | DBAPIError) -> str:

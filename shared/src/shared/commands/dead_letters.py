@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 from shared.commands import panels
-from shared.commands.connections import acting_person, publish_actions, publisher
+from shared.commands.connections import acting_person, publish_actions, publisher, require_reason
 from shared.contracts.operator_actions import DeadLetterAccessedV1
+from shared.contracts.registry import CONTRACTS
 from shared.contracts.types import Message
 from shared.errors import REASON_CODES, Absent, Rejection
 from shared.kafka.dead_letter_reader import DeadLetter, masked, read_all
@@ -48,6 +49,9 @@ def _select(
 ) -> list[DeadLetter]:
     if code is not None and code not in REASON_CODES:
         raise Rejection(f"there is no reason code {code}; there are {', '.join(REASON_CODES)}")
+    topics = sorted({contract.topic for contract in CONTRACTS})
+    if topic is not None and topic not in topics:
+        raise Rejection(f"there is no topic {topic}; there are {', '.join(topics)}")
     with Console(stderr=True).status("reading the dead letters"):
         letters = asyncio.run(read_all(settings.kafka_bootstrap_servers))
     return [
@@ -105,7 +109,7 @@ def list_command(topic: Topic = None, code: Why = None, service: Service = None,
 def _lines(letters: Sequence[DeadLetter]) -> list[str]:
     """A line for each letter, in columns as wide as they need to be, and one below it for what else there is to say."""
     rows = [("place", "reason", "refused by", "since")]
-    rows += [(x.place, x.reason, x.group or "?", x.at[:16].replace("T", " ") or "?") for x in letters]
+    rows += [(x.place, x.reason, x.group or "?", f"{x.at[:16]}Z" if x.at else "?") for x in letters]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     aligned = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines = [aligned[0], "-" * (sum(widths) + 6)]
@@ -132,9 +136,9 @@ def show_command(
     decorum dead-letters show lender.loan-events.v1/3/17
     decorum dead-letters show lender.loan-events.v1/3/17 --reveal --reason "ticket 4711: wrong number format"
     """
-    settings = PlatformSettings.load()
     if reveal and not reason.strip():
         raise Rejection("--reveal needs --reason: it is kept with the audit")
+    settings = PlatformSettings.load()
     letter = _find(settings, place)
     if reveal:
         now = settings.make_clock().now()
@@ -168,6 +172,7 @@ def redrive_command(
     """
     if (place is None) != everything:
         raise Rejection("give one place, or --all with what to choose by")
+    require_reason(reason)
     settings = PlatformSettings.load()
     letters = [_find(settings, place)] if place else _select(settings, topic, code, service)
     ready = [letter for letter in letters if letter.redrive_count < REDRIVE_COUNT_MAX and letter.group]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,19 +13,20 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from shared.commands import panels
-from shared.commands.connections import publisher
+from shared.commands.clock import present_instant
+from shared.commands.connections import publisher, require_identifier
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.registry import BY_MESSAGE_TYPE, LOAN_EVENTS, Contract
 from shared.contracts.types import Message
 from shared.errors import Poison, Rejection
+from shared.files import read_argument, shown
 from shared.kafka.records import Headers, Outgoing, Received, WireMessage, decode, encode
 from shared.service import PlatformSettings
 
 PUBLISH_RECORDS_MAX: Final = 2_000
-FILE_BYTES_MAX: Final = 1024**3
 BAD_LINES_SHOWN: Final = 50
 STRUCTURED: Final = ("content-type", b"application/cloudevents+json; charset=utf-8")
 
@@ -78,7 +79,7 @@ class BadLine:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
-def check_lines(lines: Sequence[bytes], *, now: datetime) -> tuple[list[GoodLine], list[BadLine]]:
+def check_lines(lines: Iterable[bytes], *, now: datetime) -> tuple[list[GoodLine], list[BadLine]]:
     """Decode `lines` (CloudEvents in structured form) exactly as the services do; `now` bounds their times."""
     good: list[GoodLine] = []
     bad: list[BadLine] = []
@@ -109,15 +110,19 @@ def example_command(
 ) -> None:
     """Print valid loan events, one a line, at the platform's present instant: a file to change and publish.
 
+    Without a platform that runs here, at the real one.
+
     \b
     decorum events example > events.jsonl
     decorum events example payment-received --borrower B-7
     """
-    now = PlatformSettings.load().make_clock().now()
+    now = present_instant()
     contracts = [BY_MESSAGE_TYPE[type(m)] for m in EXAMPLES if BY_MESSAGE_TYPE[type(m)].topic == LOAN_EVENTS]
     names = {_short_name(contract): contract for contract in contracts}
     if event is not None and event not in names:
         raise Rejection(f"there is no event {event}; there are {', '.join(names)}")
+    if borrower is not None:
+        require_identifier(borrower, of="--borrower")
     for name, contract in names.items():
         if event in (None, name):
             typer.echo(json.dumps(_example(contract, now=now, borrower=borrower), ensure_ascii=False))
@@ -144,9 +149,7 @@ def _example(contract: Contract, *, now: datetime, borrower: str | None) -> dict
 def publish_command(
     file: Annotated[
         Path,
-        typer.Argument(
-            help="JSON Lines, one CloudEvent in structured form a line", exists=True, dir_okay=False, readable=True
-        ),
+        typer.Argument(help="JSON Lines, one CloudEvent in structured form a line; - reads standard input"),
     ],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="publish the good lines all the same")] = False,
     check: Annotated[bool, typer.Option("--check", help="only check, publish nothing")] = False,
@@ -156,24 +159,29 @@ def publish_command(
 
     Nothing is published while a line is bad, unless --skip-bad.
     A file that is published twice changes nothing: events are known by source and id.
-    Ends with 0, or 1 if a line was bad.
+    --check needs no platform; times are checked against its clock where one runs here.
+    Ends with 1 if a line was bad, with 2 if there is no line at all.
 
     \b
     decorum events example > events.jsonl     nine lines to begin with
     decorum events publish --check events.jsonl
     decorum events publish events.jsonl
     """
-    settings = PlatformSettings.load()
-    if file.stat().st_size > FILE_BYTES_MAX:
-        raise Rejection(f"{file.name} has more than {FILE_BYTES_MAX // 1024**2} MiB: cut it up")
-    good, bad = check_lines(file.read_bytes().splitlines(), now=settings.make_clock().now())
-    publish = bool(good) and not check and (skip_bad or not bad)
-    if publish:
-        asyncio.run(_publish(settings, good, show=not as_json))
-    published = len(good) if publish else 0
+    settings = None if check else PlatformSettings.load()
+    now = present_instant() if settings is None else settings.make_clock().now()
+    lines = read_argument(file).splitlines()
+    bar = Console(stderr=True)
+    checked = track(lines, "checking", console=bar, transient=True, disable=not bar.is_terminal)
+    good, bad = check_lines(checked, now=now)
+    if not good and not bad:
+        raise Rejection(f"{shown(file)}: there is no event in it")
+    published = 0
+    if settings is not None and good and (skip_bad or not bad):
+        asyncio.run(_publish(settings, good))
+        published = len(good)
     if as_json:
-        lines = [{"line": b.line, "reason": b.reason, "detail": b.detail} for b in bad]
-        typer.echo(json.dumps({"published": published, "good": len(good), "bad": lines}))
+        refused = [{"line": b.line, "reason": b.reason, "detail": b.detail} for b in bad]
+        typer.echo(json.dumps({"published": published, "good": len(good), "bad": refused}))
     else:
         _say(file, len(good), bad, published=published, check=check)
     raise typer.Exit(1 if bad else 0)
@@ -193,9 +201,10 @@ def _say(file: Path, good: int, bad: Sequence[BadLine], *, published: int, check
         typer.echo(f"{published} published to {LOAN_EVENTS}, {len(bad)} bad")
 
 
-async def _publish(settings: PlatformSettings, lines: Sequence[GoodLine], *, show: bool) -> None:
+async def _publish(settings: PlatformSettings, lines: Sequence[GoodLine]) -> None:
     async with publisher(settings) as connection:
-        with Progress(console=Console(stderr=True), disable=not show, transient=True) as progress:
+        bar = Console(stderr=True)
+        with Progress(console=bar, transient=True, disable=not bar.is_terminal) as progress:
             task = progress.add_task("publishing", total=len(lines))
             for start in range(0, len(lines), PUBLISH_RECORDS_MAX):
                 chunk = [line.as_sent() for line in lines[start : start + PUBLISH_RECORDS_MAX]]

@@ -9,6 +9,11 @@ from shared.contracts.types import Identifier, Instant, Message, ShortText
 StopKind = Literal["all", "channel", "provider", "strategy", "borrower"]
 
 
+def scope_in_words(kind: StopKind, value: str) -> str:
+    """What a stop of `kind` and `value` stops: `every contact`, `channel voice`."""
+    return "every contact" if kind == "all" else f"{kind} {value}"
+
+
 class StopOrderedV1(Message, frozen=True, kw_only=True):
     """No contact inside this scope from now on; open permits are revoked. Keyed by the borrower, or `all`."""
 

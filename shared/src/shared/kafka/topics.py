@@ -16,13 +16,16 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from shared.errors import Rejection
+from shared.files import read_text
+
 TOPICS_FILE_VARIABLE: Final = "DECORUM_TOPICS_FILE"
 REQUEST_TIMEOUT_MS: Final = 30_000
 CHANGE_TIMEOUT_SECONDS: Final = 30
 POLL_SECONDS: Final = 0.05
 
 
-class TopicsError(Exception):
+class TopicsError(Rejection):
     """The file is wrong, or the cluster could not do what was asked."""
 
 
@@ -51,11 +54,12 @@ def load_topics(
 ) -> tuple[Topic, ...]:
     """Read the topics and their dead letters; `partitions` and `replication_factor` replace those of the file.
 
-    Raises `TopicsError` with the file and the reason when it can't be read or has a wrong field.
+    Raises `Unreadable`, or `TopicsError` with the file and the reason where a field is wrong.
     """
     path = path or topics_file()
+    text = read_text(path)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(text)
         replicas = int(replication_factor or document["replication_factor"])
         in_sync = str(min(replicas, int(document["min_insync_replicas"])))
         count = int(partitions or document["partitions"])
@@ -66,8 +70,10 @@ def load_topics(
             dead_letters = {**settings, **_settings(document["dead_letter_defaults"])}
             for full_name, chosen in ((name, settings), (name + document["dead_letter_suffix"], dead_letters)):
                 topics.append(Topic(name=full_name, partitions=count, replication_factor=replicas, settings=chosen))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TopicsError(f"{path}: {type(error).__name__}: {error}") from error
+    except KeyError as error:
+        raise TopicsError(f"{path}: {error.args[0]} is missing") from error
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+        raise TopicsError(f"{path}: is no such file of topics: {error}") from error
     if count < 1 or replicas < 1:
         raise TopicsError(f"{path}: partitions and replication_factor must be at least 1")
     return tuple(topics)
@@ -202,6 +208,6 @@ async def _admin(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.start()
         yield admin
     except KafkaError as error:
-        raise TopicsError(f"{bootstrap_servers}: {error}") from error
+        raise TopicsError(f"the Kafka broker can't be reached ({bootstrap_servers})") from error
     finally:
         await admin.close()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from rich.console import Console
 
 from shared.commands import panels
-from shared.kafka.topics import Topic, TopicsError, create_topics, differences, load_topics
+from shared.kafka.topics import Topic, create_topics, differences, load_topics
+from shared.settings import SettingMissing
+
+SERVERS_VARIABLE: Final = "DECORUM_KAFKA_BOOTSTRAP_SERVERS"
 
 commands = typer.Typer(
     help="Create Kafka topics as the file has them, or check that they are.",
@@ -19,10 +23,10 @@ commands = typer.Typer(
 )
 
 Servers = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--bootstrap-servers",
-        envvar="DECORUM_KAFKA_BOOTSTRAP_SERVERS",
+        envvar=SERVERS_VARIABLE,
         show_envvar=False,
         help="Kafka's addresses, comma-separated.",
     ),
@@ -34,8 +38,6 @@ File = Annotated[
         envvar="DECORUM_TOPICS_FILE",
         show_envvar=False,
         help="Another topics.yaml.",
-        exists=True,
-        dir_okay=False,
     ),
 ]
 Partitions = Annotated[
@@ -63,7 +65,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine."
 
 @commands.command()
 def create(
-    bootstrap_servers: Servers,
+    bootstrap_servers: Servers = None,
     file: File = None,
     partitions: Partitions = None,
     replication_factor: Replication = None,
@@ -79,17 +81,16 @@ def create(
     decorum topics create --bootstrap-servers kafka-1:9092,kafka-2:9092
     decorum topics create --replication-factor 1
     """
-    try:
-        topics = load_topics(file, partitions=partitions, replication_factor=replication_factor)
-        created = asyncio.run(create_topics(bootstrap_servers, topics))
-    except TopicsError as error:
-        raise _failed(error) from error
-    _report(bootstrap_servers, topics, created=created, as_json=as_json)
+    topics = load_topics(file, partitions=partitions, replication_factor=replication_factor)
+    servers = _given(bootstrap_servers)
+    with Console(stderr=True).status("creating topics"):
+        created = asyncio.run(create_topics(servers, topics))
+    _report(servers, topics, created=created, as_json=as_json)
 
 
 @commands.command()
 def check(
-    bootstrap_servers: Servers,
+    bootstrap_servers: Servers = None,
     file: File = None,
     partitions: Partitions = None,
     replication_factor: Replication = None,
@@ -103,18 +104,13 @@ def check(
     \b
     decorum topics check
     """
-    try:
-        topics = load_topics(file, partitions=partitions, replication_factor=replication_factor)
-    except TopicsError as error:
-        raise _failed(error) from error
-    _report(bootstrap_servers, topics, created=(), as_json=as_json)
+    topics = load_topics(file, partitions=partitions, replication_factor=replication_factor)
+    _report(_given(bootstrap_servers), topics, created=(), as_json=as_json)
 
 
 def _report(bootstrap_servers: str, topics: tuple[Topic, ...], *, created: tuple[str, ...], as_json: bool) -> None:
-    try:
+    with Console(stderr=True).status("comparing topics"):
         found = asyncio.run(differences(bootstrap_servers, topics))
-    except TopicsError as error:
-        raise _failed(error) from error
     if as_json:
         typer.echo(json.dumps({"created": created, "differences": found, "topics": len(topics)}))
     else:
@@ -128,6 +124,7 @@ def _report(bootstrap_servers: str, topics: tuple[Topic, ...], *, created: tuple
         raise typer.Exit(1)
 
 
-def _failed(error: TopicsError) -> typer.Exit:
-    typer.echo(f"decorum topics: {error}", err=True)
-    return typer.Exit(2)
+def _given(bootstrap_servers: str | None) -> str:
+    if bootstrap_servers is None:
+        raise SettingMissing(SERVERS_VARIABLE)
+    return bootstrap_servers

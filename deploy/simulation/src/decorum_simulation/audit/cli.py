@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 
 commands = typer.Typer()
 SHOWN_MAX = 20
@@ -16,7 +17,7 @@ SHOWN_MAX = 20
 @commands.command("audit", rich_help_panel="Run it on this machine")
 def audit_command(
     folder: Annotated[Path, typer.Argument(help="the folder of the run")] = Path("var/demo"),
-    json: Annotated[bool, typer.Option("--json", help="one violation a line, as JSON")] = False,
+    json: Annotated[bool, typer.Option("--json", help="one JSON object a line instead of text")] = False,
 ) -> None:
     """Audit the files that a run left, without asking any service or using its code.
 
@@ -31,9 +32,10 @@ def audit_command(
     from decorum_simulation.audit.run import audit
 
     try:
-        result = audit(folder)
+        with Console(stderr=True).status("auditing"):
+            result = audit(folder)
     except UnreadableRun as error:
-        print(f"decorum audit: {error}", file=sys.stderr)
+        print(f"decorum: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
     if json:
         for violation in result.violations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -196,8 +197,8 @@ def read_run(folder: Path) -> Evidence:
     """Read every file of `folder`; raises `UnreadableRun`."""
     run_file = folder / "run.json"
     try:
-        run = msgspec.json.decode(run_file.read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError) as error:
+        run = msgspec.json.decode(_read(run_file), type=Run)
+    except msgspec.DecodeError as error:
         raise UnreadableRun(f"{run_file}: {error}") from error
     forms: list[FileForm] = []
     carrier = _lines(folder / "carrier.jsonl", CarrierLine, forms)
@@ -245,15 +246,22 @@ def _lines(path: Path, line_type: type[LineRow], forms: list[FileForm]) -> list[
     """The lines of a file; `forms` is told how the file is put together."""
     decoder: msgspec.json.Decoder[LineRow] = msgspec.json.Decoder(line_type)
     rows: list[LineRow] = []
-    try:
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            try:
-                rows.append(decoder.decode(line))
-            except msgspec.DecodeError as error:
-                raise UnreadableRun(f"{path}, line {number}: {error}") from error
-    except OSError as error:
-        raise UnreadableRun(f"{path}: {error.strerror}") from error
+    for number, line in enumerate(_read(path).splitlines(), start=1):
+        try:
+            rows.append(decoder.decode(line))
+        except msgspec.DecodeError as error:
+            raise UnreadableRun(f"{path}:{number}: {error}") from error
     key: Callable[[Any], Any] = attrgetter(*line_type.sorted_by)
     misplaced = tuple(n for n, (above, row) in enumerate(pairwise(rows), start=2) if key(row) < key(above))
     forms.append(FileForm(name=path.name, lines=len(rows), misplaced=misplaced, sorted_by=line_type.sorted_by))
     return rows
+
+
+def _read(path: Path) -> bytes:
+    """What is in a file, without a byte order mark."""
+    try:
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnreadableRun(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise UnreadableRun(f"{path}: can't be read: {error.strerror}") from error

@@ -13,6 +13,7 @@ from decorum_simulation.conditions import USUAL, Conditions
 from decorum_simulation.lender.people import SHANGHAI
 from decorum_simulation.virtual_world import Plan
 from shared.errors import Rejection
+from shared.files import Unreadable
 
 PACKS: Final = ("cn", "us-reg-f")
 OVERLAY: Final = "courteous"
@@ -40,7 +41,7 @@ class DemoOptions:
         if not 1 <= self.days <= 366:
             raise Rejection("--days must be 1 to 366")
         if self.portfolio is not None and not self.portfolio.is_file():
-            raise Rejection(f"--portfolio: there is no file {self.portfolio}")
+            raise Unreadable(self.portfolio, "there is no such file")
         if self.limit is not None and self.limit < 1:
             raise Rejection("--limit must be at least 1")
         if self.limit is not None and self.portfolio is None:

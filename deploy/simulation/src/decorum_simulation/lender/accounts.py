@@ -64,7 +64,7 @@ class Replay:
 
 def read_accounts(path: Path, limit: int | None) -> Iterator[CardAccount]:
     """The accounts of `path`, in its order, counted from 1; a missing column or a wrong value is refused."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as lines:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
         reader = csv.DictReader(lines)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:

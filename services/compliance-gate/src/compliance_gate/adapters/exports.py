@@ -27,6 +27,7 @@ FROM revocation r JOIN permit p USING (borrower_id, revocation_id)
 WHERE $1::text IS NULL OR r.borrower_id = $1
 ORDER BY 1, 2, 6 NULLS FIRST
 """
+_LATEST: Final = "SELECT evidence FROM decision WHERE borrower_id = $1 ORDER BY decided_at DESC, decision_id LIMIT 1"
 _ROWS: Final = """
 SELECT k.n, d.decided_at, d.decision_id, d.borrower_sequence, d.verdict, d.message, d.evidence, r.message AS revocation
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[]) WITH ORDINALITY
@@ -61,6 +62,14 @@ _REASONS: Final[dict[RevocationReason, tuple[str, str]]] = {
     "contact_point": ("the contact point, the zone or the region has changed", "联系方式、时区或地区已变更"),
     "contact": ("somebody else made a contact", "其他人员已进行联系"),
 }
+
+
+async def latest_zone(engine: AsyncEngine, borrower_id: str) -> str:
+    """The zone in which the latest sentence about a borrower tells the time; UTC where none is known."""
+    async with engine.connect() as connection:
+        evidence = (await connection.exec_driver_sql(_LATEST, (borrower_id,))).scalar_one_or_none()
+    zones = () if evidence is None else _evidence_decoder.decode(evidence).stack.zones
+    return zones[0] if zones else "UTC"
 
 
 async def decisions(engine: AsyncEngine, *, borrower_id: str | None = None) -> AsyncIterator[dict[str, Any]]:

@@ -38,6 +38,8 @@ class HeldAttempt:
     decision_id: str
     held_at: datetime
     expires_at: datetime
+    zone: str
+    """In which the sentences tell the time: the borrower's first, UTC where none is known."""
     channel: str
     deciding_rule: str
     sentence_en: str
@@ -61,6 +63,7 @@ async def held_attempts(engine: AsyncEngine, *, limit: int, decision_id: str | N
                 decision_id=row.decision_id,
                 held_at=row.decided_at,
                 expires_at=evidence.attempt.expires_at,
+                zone=policy.stack.zones[0] if policy.stack.zones else "UTC",
                 channel=evidence.attempt.channel,
                 deciding_rule=row.deciding_rule,
                 sentence_en=sentence(evidence.decision, evidence.attempt, policy, "en"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,6 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.errors import Rejection
 from shared.postgres.engine import create_engine, service_database_url
 from shared.service import PlatformSettings
+
+_KNOWN: Final = """
+SELECT EXISTS (SELECT FROM borrower WHERE borrower_id = $1 AND event_at IS NOT NULL)
+    OR EXISTS (SELECT FROM loan WHERE borrower_id = $1)
+"""
 
 
 @asynccontextmanager
@@ -27,3 +33,9 @@ async def gate_database(settings: PlatformSettings) -> AsyncIterator[AsyncEngine
         raise Rejection(f"the gate's database can't be read: {type(error).__name__}") from error
     finally:
         await engine.dispose()
+
+
+async def borrower_is_known(settings: PlatformSettings, borrower_id: str) -> bool:
+    """Whether the lender told of this borrower, or of a loan of theirs; raises `Rejection` where that can't be read."""
+    async with gate_database(settings) as engine, engine.connect() as connection:
+        return bool((await connection.exec_driver_sql(_KNOWN, (borrower_id,))).scalar_one())

@@ -1,7 +1,7 @@
 """Runs conformance cases: one situation a line, with the verdict that a rule's own text gives.
 
 Cases are read strictly. A field or a value that isn't known makes a case invalid, which counts as failed: a misread
-situation must not pass by luck. A case that names a pack which isn't installed is skipped, visibly.
+situation must not pass by luck. A valid case that names a pack which isn't installed is skipped, visibly.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Final, Literal
 
 import msgspec
 
+from compliance_gate.commands.mistakes import in_words
 from compliance_gate.commands.situations import Case, InvalidCase, read_situation
 from compliance_gate.domain import Attempt, Decision, decide
 from compliance_gate.domain.policy import Policy
 from compliance_gate.domain.sentences import sentence
 from compliance_gate.policy.book import PolicyBook
+from shared.files import as_text, read_argument
 
 Outcome = Literal["passed", "failed", "skipped"]
 _TO_THE_MINUTE: Final = re.compile(rb'("\d{4}-\d\d-\d\dT\d\d:\d\d)((?:Z|[+-]\d\d:\d\d)")')
@@ -42,12 +44,16 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     sentence_zh: str
 
 
+def read_cases(path: Path) -> list[tuple[int, str]]:
+    """The lines of a file of JSON Lines that aren't empty, with their numbers. Raises `Unreadable`."""
+    text = as_text(path, read_argument(path))
+    return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
 def run_file(path: Path, book: PolicyBook) -> Iterator[CaseResult]:
-    """The result of every case in a file of JSON Lines, in order. OSError or UnicodeError if it can't be read."""
-    text = path.read_text(encoding="utf-8-sig")
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield run_line(line, number, book)
+    """The result of every case in a file, in order. Raises `Unreadable`."""
+    for number, line in read_cases(path):
+        yield run_line(line, number, book)
 
 
 def run_line(line: str, number: int, book: PolicyBook) -> CaseResult:
@@ -57,22 +63,18 @@ def run_line(line: str, number: int, book: PolicyBook) -> CaseResult:
     try:
         fields = msgspec.json.decode(data, type=dict[str, object])
         json.loads(line, object_pairs_hook=_fields_once)
-        missing = _not_installed(fields.get("packs"), book)
-        if missing:
-            return _without_verdict(fields, number, "skipped", f"pack not installed: {', '.join(missing)}")
         case = _case(data)
         attempt, facts = read_situation(case)
+    except msgspec.ValidationError as error:
+        return _without_verdict(fields, number, "failed", f"invalid: {in_words(error, Case)}")
     except (msgspec.DecodeError, InvalidCase, RecursionError) as error:
         return _without_verdict(fields, number, "failed", f"invalid: {error}")
+    missing = [name for name in case.packs if name not in book.names]
+    if missing:
+        return _without_verdict(fields, number, "skipped", f"pack not installed: {', '.join(missing)}")
     policy = book.stack(case.packs, role=case.role, region=facts.region, zones=facts.zones)
     decision = decide(attempt, facts, policy, case.attempt.at.astimezone(UTC))
     return _result(case, attempt, policy, decision)
-
-
-def _not_installed(packs: object, book: PolicyBook) -> list[str]:
-    if not isinstance(packs, list):
-        return []
-    return [name for name in packs if isinstance(name, str) and name not in book.names]
 
 
 def _case(data: bytes) -> Case:

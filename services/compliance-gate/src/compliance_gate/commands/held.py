@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from compliance_gate.adapters.held_attempts import HeldAttempt, held_attempts
 from compliance_gate.adapters.reading import gate_database
-from shared.commands.connections import acting_person, publish_actions
+from shared.commands.connections import acting_person, publish_actions, require_reason
+from shared.commands.times import local
 from shared.contracts import HeldReviewedV1
-from shared.errors import Absent, Rejection
+from shared.errors import Absent
 from shared.service import PlatformSettings
 
 commands = typer.Typer(help="Attempts that wait for a person: list, approve, refuse.", no_args_is_help=True)
@@ -29,18 +32,20 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many a
 
 @commands.command("list")
 def list_command(limit: Limit = 50, as_json: AsJson = False) -> None:
-    """Show the attempts that wait for a person, with the rule that asked for one.
+    """Show the attempts that wait for a person, with the rule that asked for one; times are the borrowers' own.
 
     \b
     decorum gate held list
     decorum gate held list --limit 10 --json
     """
-    held = asyncio.run(_read(PlatformSettings.load(), limit=limit))
+    held = asyncio.run(_read(PlatformSettings.load(), limit=limit + 1))
     if as_json:
-        for attempt in held:
+        for attempt in held[:limit]:
             typer.echo(msgspec.json.encode(attempt).decode())
     else:
-        _draw(held)
+        draw_held(held[:limit])
+    if len(held) > limit:
+        typer.echo(f"more than these {limit} wait: raise --limit", err=True)
 
 
 @commands.command()
@@ -64,8 +69,7 @@ def refuse(decision_id: DecisionId, reason: Reason, by: By = None, as_json: AsJs
 
 
 def _answer(decision_id: str, *, approved: bool, reason: str, by: str | None, as_json: bool) -> None:
-    if not reason.strip():
-        raise Rejection("--reason says why, in words")
+    require_reason(reason)
     settings = PlatformSettings.load()
     held = asyncio.run(_read(settings, limit=1, decision_id=decision_id))
     if not held:
@@ -95,16 +99,17 @@ async def _read(settings: PlatformSettings, *, limit: int, decision_id: str | No
         return await held_attempts(engine, limit=limit, decision_id=decision_id)
 
 
-def _draw(held: Sequence[HeldAttempt]) -> None:
-    table = Table("decision", "borrower", "channel", "held at", "expires at", "rule", "why")
+def draw_held(held: Sequence[HeldAttempt]) -> None:
+    """Two columns, so that an id, which the answer needs, is whole at any usual width."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("decision", overflow="fold", min_width=36)
+    table.add_column("what waits, and why", overflow="fold")
     for attempt in held:
-        table.add_row(
-            attempt.decision_id,
-            attempt.borrower_id,
-            attempt.channel,
-            f"{attempt.held_at:%Y-%m-%d %H:%M}Z",
-            f"{attempt.expires_at:%Y-%m-%d %H:%M}Z",
-            attempt.deciding_rule,
+        zone = ZoneInfo(attempt.zone)
+        said = (
+            f"{attempt.channel} to borrower {attempt.borrower_id}: {attempt.deciding_rule}",
+            f"held {local(attempt.held_at, zone)}, expires {local(attempt.expires_at, zone)} ({zone})",
             attempt.sentence_en,
         )
-    Console().print(table if held else "No attempt waits for a person.")
+        table.add_row(attempt.decision_id, Text("\n".join(said)))
+    Console().print(table if held else "no attempt waits for a person")

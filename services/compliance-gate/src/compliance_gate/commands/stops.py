@@ -10,12 +10,14 @@ from typing import Annotated, Any, Final, Literal, assert_never
 
 import typer
 
+from compliance_gate.adapters.reading import borrower_is_known
 from compliance_gate.adapters.stops_in_force import StopInForce, stops_in_force
 from compliance_gate.settings import PREFIX, ChannelProviders
 from shared import ids
 from shared.commands import panels
-from shared.commands.connections import acting_person, publish_actions
-from shared.contracts.operator_actions import StopKind, StopLiftedV1, StopOrderedV1
+from shared.commands.connections import acting_person, publish_actions, require_identifier, require_reason
+from shared.commands.times import utc
+from shared.contracts.operator_actions import StopKind, StopLiftedV1, StopOrderedV1, scope_in_words
 from shared.errors import Absent, Rejection
 from shared.service import PlatformSettings
 from shared.settings import load
@@ -45,6 +47,7 @@ Open permits of the scope are revoked, no new ones are given.
 The notifier obeys within a second, whether the gate is up or down.
 It holds until `decorum resume` with the same scope; `decorum stops` lists what is in force.
 Who, when and why is kept, and `decorum case show` tells it.
+A borrower may be stopped before anything is known of them; it is said where that is so.
 
 \b
 decorum stop --all --reason "complaint of the regulator"
@@ -76,8 +79,7 @@ def _command(order: Literal["stop", "resume"]) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         kind, value = _scope(everything, channel, provider, strategy, borrower)
-        if not reason.strip():
-            raise Rejection("--reason must say why")
+        require_reason(reason)
         settings = PlatformSettings.load()
         now, person = settings.make_clock().now(), acting_person(by)
         borrower_id = value if kind == "borrower" else EVERYONE
@@ -95,11 +97,15 @@ def _command(order: Literal["stop", "resume"]) -> Callable[..., None]:
             else StopLiftedV1(**scope, reason=reason, lifted_by=person, lifted_at=now)
         )
         asyncio.run(publish_actions(settings, [action], at=now))
-        done, at = ("stopped" if order == "stop" else "resumed"), now.isoformat(timespec="seconds")
+        # Asked only once the stop is on its way: nothing that is asked may hold it up.
+        known = _borrower_is_known(settings, value) if (order, kind) == ("stop", "borrower") else True
+        done, at = ("stopped" if order == "stop" else "resumed"), utc(now)
         if as_json:
-            typer.echo(json.dumps({done: {"kind": kind, "value": value}, "by": person, "at": at}))
+            typer.echo(json.dumps({done: {"kind": kind, "value": value}, "by": person, "at": at, "known": known}))
             return
-        typer.echo(f"{done}: {_told(kind, value)}, {person}, {at}")
+        typer.echo(f"{done}: {scope_in_words(kind, value)}, {person}, {at}")
+        if known is not True:
+            typer.echo(_doubt(value, known), err=True)
         if order == "stop":
             typer.echo(f"it holds until: decorum resume {_option(kind, value)} --reason …")
 
@@ -122,11 +128,11 @@ def stops_command(
     """
     in_force = asyncio.run(stops_in_force(PlatformSettings.load()))
     for each in in_force:
-        since = each.since.isoformat(timespec="seconds")
+        since = utc(each.since)
         if as_json:
             typer.echo(json.dumps({"kind": each.kind, "value": each.value, "since": since, "reason": each.reason}))
         else:
-            typer.echo(f"{_told(each.kind, each.value)}, since {since}: {each.reason}")
+            typer.echo(f"{scope_in_words(each.kind, each.value)}, since {since}: {each.reason}")
     if not in_force and not as_json:
         typer.echo("nothing is stopped")
 
@@ -146,7 +152,22 @@ def _scope(
         raise Rejection("give exactly one of --all, --channel, --provider, --strategy, --borrower")
     if given[0][0] == "channel" and given[0][1] not in ("sms", "voice"):
         raise Rejection("--channel is sms or voice")
+    require_identifier(given[0][1], of=f"--{given[0][0]}")
     return given[0]
+
+
+def _borrower_is_known(settings: PlatformSettings, borrower_id: str) -> bool | None:
+    """None where the gate's database is away: the stop is obeyed all the same."""
+    try:
+        return asyncio.run(borrower_is_known(settings, borrower_id))
+    except Rejection:
+        return None
+
+
+def _doubt(borrower_id: str, known: bool | None) -> str:
+    if known is None:
+        return f"whether borrower {borrower_id} is known can't be told now: the gate's database can't be read"
+    return f"borrower {borrower_id} isn't known yet: the stop holds from the first event on; is the id right?"
 
 
 def _require_known(settings: PlatformSettings, order: Literal["stop", "resume"], kind: StopKind, value: str) -> None:
@@ -154,7 +175,7 @@ def _require_known(settings: PlatformSettings, order: Literal["stop", "resume"],
     if order == "resume":
         in_force = asyncio.run(stops_in_force(settings))
         if (kind, value) not in {(each.kind, each.value) for each in in_force}:
-            raise Absent(f"there is no stop of {_told(kind, value)} in force; {_what_is_stopped(in_force)}")
+            raise Absent(f"there is no stop of {scope_in_words(kind, value)} in force; {_what_is_stopped(in_force)}")
         return
     match kind:
         case "provider":
@@ -175,10 +196,6 @@ def _what_is_stopped(in_force: Sequence[StopInForce]) -> str:
     told = [_option(each.kind, each.value) for each in in_force[:TOLD_MAX]]
     more = f" and {len(in_force) - TOLD_MAX} more (decorum stops)" if len(in_force) > TOLD_MAX else ""
     return f"in force: {', '.join(told)}{more}"
-
-
-def _told(kind: StopKind, value: str) -> str:
-    return "every contact" if kind == "all" else f"{kind} {value}"
 
 
 def _option(kind: StopKind, value: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +10,30 @@ from typing import Any
 import msgspec
 
 from compliance_gate.commands.explain import Explanation, explain
+from compliance_gate.commands.mistakes import in_words
 from compliance_gate.commands.situations import InvalidCase, Situation, read_situation
 from compliance_gate.policy.book import CalendarSource, PolicyBook
 from compliance_gate.policy.pack import Pack
 from compliance_gate.policy.tenant import tenant_book
 from compliance_gate.settings import TenantPolicy
+from shared.files import read_argument, shown
 
 _PAST_PARTS = 3
+_SITUATION_BYTES_MAX = 1024**2
 
 
 def read_json(path: Path) -> Situation:
-    """The situation in a JSON file, or on standard input for `-`; `expect` is left out of account."""
-    data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    situation = msgspec.json.decode(data)
+    """The situation in a JSON file, or on standard input for `-`; `expect` is left out of account.
+
+    Raises Unreadable, InvalidCase.
+    """
+    data = read_argument(path, bytes_max=_SITUATION_BYTES_MAX)
+    if not data.strip():
+        raise InvalidCase(f"{shown(path)}: there is no situation in it")
+    try:
+        situation = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidCase(f"{shown(path)}: {error}") from error
     if isinstance(situation, dict):
         situation.pop("expect", None)
     return _checked(situation)
@@ -72,7 +82,7 @@ def explain_situation(
         book = PolicyBook(packs, calendars)
         missing = [name for name in situation.packs if name not in book.names]
         if missing:
-            raise InvalidCase(f"pack not installed: {', '.join(missing)}")
+            raise InvalidCase(f"pack not installed: {', '.join(missing)}; there are {', '.join(sorted(book.names))}")
         policy = book.stack(situation.packs, role=situation.role, region=facts.region, zones=facts.zones)
     else:
         policy = tenant_book(packs, calendars, own).resolve(facts.region, facts.zones, situation.role)
@@ -98,4 +108,7 @@ def _instant(text: str) -> datetime:
 
 def _checked(told: Any) -> Situation:
     # Through JSON once more: text becomes instants and is checked just as a case file is.
-    return msgspec.json.decode(msgspec.json.encode(told), type=Situation)
+    try:
+        return msgspec.json.decode(msgspec.json.encode(told), type=Situation)
+    except msgspec.DecodeError as error:
+        raise InvalidCase(in_words(error, Situation)) from error

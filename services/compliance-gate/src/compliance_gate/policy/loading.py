@@ -19,6 +19,7 @@ from compliance_gate.domain.calendars import DayClass
 from compliance_gate.domain.facts import Channel, Direction, Party, Place, RestrictionKind, Result
 from compliance_gate.policy.pack import Layer, NotEncoded, Obligation, Pack
 from compliance_gate.policy.yaml_fields import Errors, Fields, InvalidPack
+from shared.files import Unreadable, read_text
 
 _ID = r"[a-z0-9]+([-.][a-z0-9]+)*"
 _REGION = r"[A-Z]{2}(-[A-Z0-9]{1,3})?"
@@ -31,13 +32,15 @@ def load_pack(path: Path) -> Pack:
     """The pack in `path`; InvalidPack says everything that is wrong with it."""
     errors = Errors(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except UnicodeDecodeError:
-        raise InvalidPack([f"{path.name}:1: not UTF-8"]) from None
+    except Unreadable as error:
+        raise InvalidPack([f"{path.name}:{error.line or 1}: {error.why}"]) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidPack([f"{path.name}:{line}: not YAML: {error.problem}"]) from None
+    except yaml.YAMLError:
+        raise InvalidPack([f"{path.name}:1: not YAML: it has a character that is not text"]) from None
     if node is None:
         raise InvalidPack([f"{path.name}:1: the file is empty"])
     pack = _pack(Fields(node, errors, "pack"), _content_hash(text))

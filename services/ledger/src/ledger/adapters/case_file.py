@@ -26,6 +26,7 @@ WITH latest AS (
 SELECT at, kind, source, event_id, loan_id, payment_id, attempt_id, flags, detail FROM latest
 ORDER BY at, causal_rank, balance_version NULLS FIRST, source, event_id
 """
+_ZONES: Final = "SELECT unnest(zones) FROM borrower WHERE borrower_id = $1 ORDER BY 1"
 _IS_KNOWN: Final = "SELECT EXISTS (SELECT FROM case_event WHERE borrower_id = $1)"
 
 
@@ -34,6 +35,8 @@ class CaseFile:
     """One borrower's case; `events` are the latest ones, in order."""
 
     borrower_id: str
+    zones: list[str]
+    """Those that something known about the borrower points to, in order of their names."""
     loans: list[dict[str, Any]]
     promises: list[dict[str, Any]]
     events: list[dict[str, Any]]
@@ -46,6 +49,7 @@ async def read_case(tx: AsyncConnection, borrower_id: str, *, events_max: int) -
     """
     if not (await tx.exec_driver_sql(_IS_KNOWN, (borrower_id,))).scalar_one():
         return None
+    zones = (await tx.exec_driver_sql(_ZONES, (borrower_id,))).scalars()
     key = [{"borrower_id": borrower_id}]
     loans = await select_matching(tx, tables.loan, key, columns=_LOAN_COLUMNS, suffix="ORDER BY t.loan_id")
     promises = await select_matching(
@@ -54,6 +58,7 @@ async def read_case(tx: AsyncConnection, borrower_id: str, *, events_max: int) -
     result = await tx.exec_driver_sql(_EVENTS, ([borrower_id, EVERYBODY], events_max, _KINDS))
     return CaseFile(
         borrower_id=borrower_id,
+        zones=list(zones),
         loans=[dict(row._mapping) for row in loans],
         promises=[dict(row._mapping) for row in promises],
         events=[dict(row._mapping) for row in result],

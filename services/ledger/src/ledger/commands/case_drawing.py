@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.adapters.case_file import CaseFile
+from shared.commands.times import local
+from shared.contracts.operator_actions import scope_in_words
 from shared.money import MINOR_DIGITS
 
 Detail = Mapping[str, Any]
@@ -56,8 +58,16 @@ def money(amount_minor: int, currency: str | None) -> str:
     return f"{currency} {sign}{whole:,}" + (f".{rest:0{digits}d}" if digits else "")
 
 
+def _table(title: str, *headings: str) -> Table:
+    """Without lines, which take room; what is longer than its column goes on in the next line, and nothing is cut."""
+    table = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
 def _loans(loans: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table("Loan", "Overdue", "Outstanding", "Oldest unpaid", "Next due", "Version", "", title="Balances")
+    table = _table("Balances", "loan", "overdue", "outstanding", "oldest unpaid", "next due", "version", "state")
     for loan in loans:
         total = {
             name: sum(loan[f"{name}_{component}"] for component in _COMPONENTS)
@@ -71,45 +81,49 @@ def _loans(loans: Iterable[Mapping[str, Any]]) -> Table:
             str(loan["oldest_unpaid_due_on"] or ""),
             next_due,
             str(loan["balance_version"]),
-            "closed" if loan["closed"] else "",
+            "closed" if loan["closed"] else "open",
         )
     return table
 
 
 def _promises(promises: Iterable[Mapping[str, Any]], zone: tzinfo) -> Table:
-    table = Table("Made", "Promised", "For", "Paid", "Grace ends", "State", title="Promises to pay")
+    table = _table(f"Promises to pay ({zone})", "made", "promised", "for", "paid", "grace ends", "state")
     for promise in promises:
         table.add_row(
-            _instant(promise["promised_at"], zone),
+            local(promise["promised_at"], zone),
             money(promise["promised_minor"], promise["currency"]),
             str(promise["promised_on"]),
             money(promise["paid_minor"], promise["currency"]),
-            _instant(promise["grace_ends_at"], zone),
+            local(promise["grace_ends_at"], zone),
             promise["state"],
         )
     return table
 
 
 def _timeline(events: Iterable[Mapping[str, Any]], zone: tzinfo) -> Table:
-    table = Table("Time", "What", "About", "Detail", title=f"Timeline ({zone})")
+    table = _table(f"Timeline ({zone})", "time", "what", "about, and details")
+    table.columns[0].no_wrap = True
     for event in events:
         name = event["kind"].split(".")[1]
-        about = event["loan_id"] or event["attempt_id"] or ""
+        about = _about(event)
         flags = f" [{event['flags']}]" if event["flags"] else ""
         what = Text(name.replace("-", " "), style=_STYLES.get(name, ""))
         told = summary(name, local_instants(event["detail"], zone)) + flags
-        table.add_row(_instant(event["at"], zone), what, about[:18], Text(told))
+        table.add_row(local(event["at"], zone), what, Text(f"{about}\n{told}" if about and told else about or told))
     return table
 
 
-def _instant(value: datetime, zone: tzinfo) -> str:
-    return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+def _about(event: Mapping[str, Any]) -> str:
+    """The whole id, since it is looked for elsewhere: alone in its line where an attempt's fits."""
+    if event["loan_id"]:
+        return f"loan {event['loan_id']}"
+    return str(event["attempt_id"] or "")
 
 
 def local_instants(detail: Detail, zone: tzinfo) -> Detail:
     """`detail` with its instants as the table shows its own."""
     return {
-        name: _instant(datetime.fromisoformat(value), zone)
+        name: local(datetime.fromisoformat(value), zone)
         if isinstance(value, str) and _INSTANT.fullmatch(value)
         else value
         for name, value in detail.items()
@@ -187,7 +201,7 @@ def _promise(detail: Detail) -> str:
 
 
 def _stop(detail: Detail) -> str:
-    scope = "every contact" if detail["kind"] == "all" else f"{detail['kind']} {detail['value']}"
+    scope = scope_in_words(detail["kind"], detail["value"])
     return f"{scope}, by {detail.get('ordered_by') or detail['lifted_by']}: {detail.get('reason', 'reason not kept')}"
 
 

@@ -48,7 +48,7 @@ class TemplateError(Exception):
     """A template that can't be used: the service doesn't start."""
 
     def __init__(self, path: Path, line: int, reason: str) -> None:
-        super().__init__(f"{path}:{line}: {reason}")
+        super().__init__(f"{path}:{line}: {reason}" if line else f"{path}: {reason}")
 
 
 def check_text(text: str, channel: Channel, language: Language, *, must_say: Sequence[str]) -> str | None:

@@ -20,6 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from notifier.adapters.template_checks import SAMPLES, TemplateError, check_confirmation, check_opening, check_text
 from notifier.ports import Script, Speech, TemplateFailed
 from shared.contracts import AttemptSubmittedV1, Channel, Language
+from shared.files import Unreadable, read_text
 from shared.money import MINOR_DIGITS
 
 TEMPLATE_NAMES: Final = (
@@ -179,12 +180,14 @@ def _on_one_line(filled: str, language: Language) -> str:
 def _read(path: Path, key: str) -> tuple[str, Mapping[Language, tuple[int, str]]]:
     """The channel of a file and, under `key`, its texts by language, each with the line that it begins on."""
     try:
-        document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise TemplateError(path, 0, f"can't be read: {error.strerror}") from error
+        document = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    except Unreadable as error:
+        raise TemplateError(path, error.line, error.why) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise TemplateError(path, line, f"not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise TemplateError(path, 0, "not YAML: it has a character that is not text") from error
     fields = _fields(document, path)
     channel = fields.get("channel")
     texts = _fields(fields.get(key), path)

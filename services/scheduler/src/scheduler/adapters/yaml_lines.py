@@ -9,6 +9,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import yaml
 
+from shared.files import Unreadable, read_text
+
 T = TypeVar("T")
 FILE_BYTES_MAX: Final = 256 * 1024
 _INTEGER: Final = re.compile(r"[+-]?\d+")
@@ -19,7 +21,7 @@ class StrategyFileError(Exception):
     """A strategy or grading file that can't be used; the text is `file:line: reason`."""
 
     def __init__(self, path: Path, line: int, reason: str) -> None:
-        super().__init__(f"{path}:{line}: {reason}")
+        super().__init__(f"{path}:{line}: {reason}" if line else f"{path}: {reason}")
         self.path, self.line, self.reason = path, line, reason
 
 
@@ -64,16 +66,9 @@ class Document:
 
     def _read(self) -> str:
         try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise StrategyFileError(self.path, 1, "can't be read") from error
-        if len(content) > FILE_BYTES_MAX:
-            raise StrategyFileError(self.path, 1, f"is larger than {FILE_BYTES_MAX} bytes")
-        try:
-            return content.decode()
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise StrategyFileError(self.path, line, "is not UTF-8") from error
+            return read_text(self.path, bytes_max=FILE_BYTES_MAX)
+        except Unreadable as error:
+            raise StrategyFileError(self.path, error.line, error.why) from error
 
     def _plain(self, node: yaml.Node, place: str) -> Any:
         self._lines[place] = node.start_mark.line + 1
