@@ -207,3 +207,29 @@ def test_every_command_that_a_machine_may_read_has_json() -> None:
     }
     # The first prints JSON itself, as do the next; the last two tell a person how a run goes.
     assert without == {"events example", "dead-letters show", "up", "demo"}
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_clock_that_is_not_the_systems_touches_no_server_elsewhere(command: str, tmp_path: Path) -> None:
+    elsewhere = {
+        "DECORUM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "DECORUM_DATABASE_URL": "postgresql+asyncpg://u:hunter2@127.0.0.1:1/postgres",
+    }
+    there = tmp_path / "there"
+    where = {"up": "--folder", "demo": "--out"}[command]
+    said = decorum(command, where, str(there), environment=elsewhere)
+    assert said.code == 2
+    assert said.err.endswith(
+        "is refused with servers that aren't the embedded ones: "
+        "unset DECORUM_KAFKA_BOOTSTRAP_SERVERS and DECORUM_DATABASE_URL"
+    )
+    assert not there.exists()
+
+
+def test_a_server_elsewhere_that_is_away_is_said_in_one_line_without_its_password(tmp_path: Path) -> None:
+    elsewhere = {
+        "DECORUM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "DECORUM_DATABASE_URL": "postgresql+asyncpg://u:hunter2@127.0.0.1:1/postgres",
+    }
+    said = decorum("up", "--at", "now", "--folder", str(tmp_path), environment=elsewhere)
+    assert (said.code, said.err) == (2, "PostgreSQL can't be reached: ConnectionRefusedError")

@@ -24,6 +24,7 @@ import asyncpg
 from decorum_local.kafka_server import KafkaCluster
 from decorum_local.postgres_server import PostgresServer
 from decorum_local.supervisor import ServerError, Supervisor
+from shared.errors import Rejection
 from shared.kafka.topics import create_topics, delete_topics, load_topics
 
 KAFKA_VARIABLE: Final = "DECORUM_KAFKA_BOOTSTRAP_SERVERS"
@@ -32,6 +33,13 @@ REPLICATION_VARIABLE: Final = "DECORUM_TOPICS_REPLICATION_FACTOR"
 SERVICE_DATABASES: Final = ("scheduler", "compliance_gate", "notifier", "ledger")
 DATABASE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 CONNECT_TIMEOUT_SECONDS: Final = 10
+
+
+def require_embedded_servers(what: str) -> None:
+    """Refuse `what`, whose time isn't the system's, while a variable names other servers, and touch none of them."""
+    named = [variable for variable in (KAFKA_VARIABLE, DATABASE_VARIABLE) if os.environ.get(variable)]
+    if named:
+        raise Rejection(f"{what} is refused with servers that aren't the embedded ones: unset {' and '.join(named)}")
 
 
 class LocalPlatform:
@@ -190,7 +198,10 @@ class LocalPlatform:
 
     async def _administer(self, statements: Sequence[str]) -> None:
         url = self._url("postgres").replace("+asyncpg", "", 1)
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+        try:
+            connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+        except (OSError, asyncpg.PostgresError) as error:  # a time-out is an OSError too
+            raise ServerError(f"PostgreSQL can't be reached: {type(error).__name__}") from error
         try:
             for statement in statements:
                 try:

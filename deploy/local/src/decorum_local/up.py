@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from decorum_local.platform import LocalPlatform
+from decorum_local.platform import LocalPlatform, require_embedded_servers
 from decorum_local.stack import SERVICES, Stack, StackOptions
+from decorum_local.supervisor import ServerError
 from shared.clock import write_offset
 from shared.commands import panels
 from shared.errors import Rejection
@@ -38,12 +38,15 @@ def up_command(
     Kafka, Postgres, a carrier simulator and the four services start on free ports.
     Their data goes when it ends; logs and the carrier's journal stay in --folder.
     Unless --at is now, the clock is shifted: `decorum clock advance` moves it on.
+    Ends with 2 if one of its processes ends by itself.
 
     \b
     decorum up
     decorum up --at now --shadow
     """
     console = Console()
+    if at != "now":
+        require_embedded_servers("a shifted clock (--at other than now)")
     folder = folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,8 +55,6 @@ def up_command(
     clock = _clock(at, folder)
     environment = {**clock, "DECORUM_MODE": "shadow" if shadow else "live"}
     with LocalPlatform(folder / "servers") as platform, _environment_file(folder / "environment") as publish:
-        if not platform.is_embedded and "DECORUM_CLOCK" in clock:
-            raise Rejection("a shifted clock is refused with servers that aren't the embedded ones: use --at now")
         stack = Stack(platform, folder / "logs", StackOptions(environment=environment))
         with console.status("preparing topics and databases"):
             stack.prepare()
@@ -133,8 +134,7 @@ def _until_interrupted(stack: Stack) -> None:
         while not ended.wait(1.0):
             for process in stack.processes:
                 if not process.is_running:
-                    print(f"decorum: {process.name} ended by itself; see {process.log_path}", file=sys.stderr)
-                    return
+                    raise ServerError(f"{process.name} ended by itself; see {process.log_path}")
     finally:
         for sig, handler in previous.items():
             signal.signal(sig, handler)

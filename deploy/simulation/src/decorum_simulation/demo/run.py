@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from decorum_local.platform import require_embedded_servers
 from decorum_simulation.audit.run import AuditResult, audit
 from decorum_simulation.demo.cluster import Cluster
 from decorum_simulation.demo.collect import collect, write_run
@@ -57,6 +58,7 @@ class DemoResult:
 
 def run_demo(options: DemoOptions, watcher: Watcher) -> DemoResult:
     """Run it; blocks until the report is written. Everything started is ended, whatever happens."""
+    require_embedded_servers("virtual time")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         for name in FILES:

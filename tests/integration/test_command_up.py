@@ -1,0 +1,96 @@
+"""`decorum up` on servers that the environment names: none of its own, real time, an end that is no success."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from decorum_local import LocalPlatform, ServerError
+from decorum_local.platform import DATABASE_VARIABLE, KAFKA_VARIABLE
+
+DECORUM = [sys.executable, "-c", "from shared.cli import main; main()"]
+
+
+@pytest.fixture
+def elsewhere(platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The environment of somebody whose servers are not the embedded ones."""
+    named = platform.environment()
+    with monkeypatch.context() as patch:
+        for variable, value in named.items():
+            patch.setenv(variable, value)
+        yield named
+
+
+async def test_servers_that_the_environment_names_are_used_and_none_is_started(
+    platform: LocalPlatform, elsewhere: dict[str, str], tmp_path: Path
+) -> None:
+    name = f"elsewhere_{os.getpid()}"
+    with LocalPlatform(tmp_path) as other:
+        assert not other.is_embedded
+        assert other.environment().items() <= elsewhere.items()
+        for embedded in ("kafka", "postgres"):
+            with pytest.raises(ServerError, match="there is no embedded"):
+                getattr(other, embedded)
+            assert not (tmp_path / embedded).exists()
+        connection = await asyncpg.connect(other.database_url(name).replace("+asyncpg", ""))
+        try:
+            there = await connection.fetchval("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
+            assert Path(there).is_relative_to(platform.folder)
+        finally:
+            await connection.close()
+        other.drop_databases([name])
+
+
+def test_up_at_real_time_works_on_named_servers_and_a_service_that_ends_by_itself_ends_it_without_success(
+    clean_platform: LocalPlatform, elsewhere: dict[str, str], tmp_path: Path
+) -> None:
+    output, addresses = tmp_path / "output", tmp_path / "environment"
+    with output.open("wb") as written:
+        process = subprocess.Popen(
+            [*DECORUM, "up", "--at", "now", "--folder", str(tmp_path)], stdout=written, stderr=written
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while not (addresses.is_file() and addresses.stat().st_size > 0):
+            assert process.poll() is None, output.read_text()[-2000:]
+            assert time.monotonic() < deadline, "it did not come up in time"
+            time.sleep(0.1)
+        told = dict(line.split("=", 1) for line in addresses.read_text().splitlines())
+        assert {name: told[name] for name in (KAFKA_VARIABLE, DATABASE_VARIABLE)}.items() <= elsewhere.items()
+        shown = subprocess.run(
+            [*DECORUM, "clock", "show", "--json"],
+            env={**os.environ, **told},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        now = datetime.fromisoformat(json.loads(shown.stdout)["now"])
+        assert abs(datetime.now(UTC) - now) < timedelta(minutes=5)
+        assert "real time" in output.read_text()
+        with urllib.request.urlopen(f"{told['CARRIER_NOTIFIER_URLS']}/readyz", timeout=5) as answer:
+            assert json.load(answer)["mode"] == "live"
+
+        (notifier,) = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "notifier.app:app" in child.cmdline()
+        ]
+        notifier.kill()
+        assert process.wait(timeout=90) == 2
+        assert "decorum: notifier-0 ended by itself; see " in output.read_text()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=90)
+    assert not addresses.exists()
