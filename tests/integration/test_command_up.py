@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,8 +19,14 @@ import pytest
 
 from decorum_local import LocalPlatform, ServerError
 from decorum_local.platform import DATABASE_VARIABLE, KAFKA_VARIABLE
+from decorum_local.stack import SERVICES
 
 DECORUM = [sys.executable, "-c", "from shared.cli import main; main()"]
+
+
+def _get(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        return str(answer.read().decode())
 
 
 @pytest.fixture
@@ -58,11 +65,14 @@ def test_up_at_real_time_works_on_named_servers_and_a_service_that_ends_by_itsel
     output, addresses = tmp_path / "output", tmp_path / "environment"
     with output.open("wb") as written:
         process = subprocess.Popen(
-            [*DECORUM, "up", "--at", "now", "--folder", str(tmp_path)], stdout=written, stderr=written
+            [*DECORUM, "up", "--at", "now", "--folder", str(tmp_path)],
+            env={**os.environ, "COLUMNS": "160"},
+            stdout=written,
+            stderr=written,
         )
     try:
         deadline = time.monotonic() + 120
-        while not (addresses.is_file() and addresses.stat().st_size > 0):
+        while "Ctrl-C ends it" not in output.read_text():
             assert process.poll() is None, output.read_text()[-2000:]
             assert time.monotonic() < deadline, "it did not come up in time"
             time.sleep(0.1)
@@ -78,8 +88,13 @@ def test_up_at_real_time_works_on_named_servers_and_a_service_that_ends_by_itsel
         now = datetime.fromisoformat(json.loads(shown.stdout)["now"])
         assert abs(datetime.now(UTC) - now) < timedelta(minutes=5)
         assert "real time" in output.read_text()
-        with urllib.request.urlopen(f"{told['CARRIER_NOTIFIER_URLS']}/readyz", timeout=5) as answer:
-            assert json.load(answer)["mode"] == "live"
+        metrics_addresses = dict(re.findall(r"(\S+)-0 .* (http://\S+)/metrics", output.read_text()))
+        assert set(metrics_addresses) == set(SERVICES)
+        for service, address in metrics_addresses.items():
+            assert json.loads(_get(f"{address}/livez")) == {"alive": True, "reason": None}
+            assert json.loads(_get(f"{address}/readyz")) == {"ready": True, "mode": "live", "reasons": {}}
+            group = f'decorum_consumer_fused_partitions{{group="{service}"}} 0.0'
+            assert group in _get(f"{address}/metrics").splitlines()
 
         (notifier,) = [
             child

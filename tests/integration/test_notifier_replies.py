@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from notifier import metrics
 from notifier.domain.signatures import signature
 from notifier.handlers.webhooks import WebhookGuard, inbound_webhook, receipts_webhook
 from notifier.ports import Claim, Inbound
@@ -174,6 +175,7 @@ async def test_a_receipt_whose_attempt_is_not_known_yet_waits_for_it(engine: Asy
 
 async def test_forged_stale_replayed_and_malformed_deliveries_are_refused(engine: AsyncEngine) -> None:
     hooks = await sent(engine)
+    before = _webhooks_counted()
     body = {"inbound_id": "I9", "from": NUMBER, "text": "STOP", "at": START.isoformat()}
     old, ahead = str(int(START.timestamp()) - 301), str(int(START.timestamp()) + 301)
     assert (await hooks.post("sms/inbound", body, x_decorum_signature="sha256=" + "0" * 64)).status == 401
@@ -188,6 +190,18 @@ async def test_forged_stale_replayed_and_malformed_deliveries_are_refused(engine
     assert (await hooks.post("sms/inbound", body, x_decorum_delivery="seen")).status == 409
     assert (await hooks.post("sms/inbound", body, x_decorum_delivery="again")).status == 200
     assert len(of(ReplyReceivedV1, await hooks.rig.published())) == 1
+    counted = {outcome: number - before.get(outcome, 0) for outcome, number in _webhooks_counted().items()}
+    assert {outcome: number for outcome, number in counted.items() if number} == {
+        "forged": 1, "missing_header": 1, "stale": 2, "malformed": 2, "invalid_number": 1, "replayed": 1, "stored": 2
+    }  # fmt: skip
+
+
+def _webhooks_counted() -> dict[str, float]:
+    """Deliveries of inbound texts so far, by what was done with them."""
+    (family,) = metrics.WEBHOOKS.collect()
+    wanted = {"channel": "sms", "kind": "inbound"}.items()
+    texts = [sample for sample in family.samples if wanted <= sample.labels.items()]
+    return {sample.labels["outcome"]: sample.value for sample in texts if sample.name.endswith("_total")}
 
 
 async def test_a_stop_is_kept_in_the_transaction_of_its_message_for_everybody_with_the_number(

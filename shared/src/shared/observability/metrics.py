@@ -1,12 +1,12 @@
 """Metrics that every service has. Labels come from closed sets; none carries a borrower or a number.
 
-| name | type | labels | meaning |
-| --- | --- | --- | --- |
-| decorum_records_total | counter | group, outcome (handled, dead_lettered) | records taken from Kafka |
-| decorum_dead_letters_total | counter | group, topic, reason | records that went to the dead letters |
-| decorum_loop_runs_total | counter | loop, outcome (worked, idle, failed) | runs of the service's own loops |
-| decorum_loop_items_total | counter | loop | items that those runs moved |
-| decorum_consumer_fused_partitions | gauge | group | partitions paused by the fuse |
+| name | type | unit | labels | meaning |
+| --- | --- | --- | --- | --- |
+| decorum_records_total | counter | records | group, outcome (handled, dead_lettered) | records taken from Kafka |
+| decorum_dead_letters_total | counter | records | group, topic, reason | records that went to the dead letters |
+| decorum_loop_runs_total | counter | runs | loop, outcome (worked, idle, failed) | runs of the service's own loops |
+| decorum_loop_items_total | counter | items | loop | items that those runs moved |
+| decorum_consumer_fused_partitions | gauge | partitions | group | partitions paused by the fuse |
 """
 
 from __future__ import annotations
