@@ -30,7 +30,7 @@ def _labels(cell: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[a-z_]+", re.sub(r"\([^)]*\)", "", cell)))
 
 
-def _there(module: ModuleType) -> dict[str, tuple[str, tuple[str, ...]]]:
+def metrics_of(module: ModuleType) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Type and labels of each metric, by the name under which Prometheus reads it."""
     found = {}
     for metric in vars(module).values():
@@ -47,5 +47,5 @@ def test_the_metrics_that_are_listed_are_those_that_there_are(name: str) -> None
     heading, *rows = _listed(module)
     assert heading == HEADING
     assert all(unit and meaning for _, _, unit, _, meaning in rows)
-    assert {row[0]: (row[1], _labels(row[3])) for row in rows} == _there(module)
+    assert {row[0]: (row[1], _labels(row[3])) for row in rows} == metrics_of(module)
     assert not PERSONAL & {label for row in rows for label in _labels(row[3])}

@@ -10,7 +10,7 @@
 | decorum_gate_decide_seconds | histogram | seconds | | one batch of submissions, from its facts to its rows |
 
 `rule` is `none` where no single rule decided; rule ids come from the packs. `decorum_gate_permits_overdue` above zero
-is an alert: somebody else's end is missing, and the slots stay counted.
+is an alert: somebody else's end is missing, and the slots stay counted (`deploy/runbooks/permits-overdue.md`).
 """
 
 from __future__ import annotations
