@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 from aiohttp import ClientSession
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -128,3 +129,32 @@ async def test_a_notifier_that_is_killed_while_it_sends_sends_nothing_twice_and_
         assert {kind for _, kind in replies[names[0]]} == {"ReplyReceivedV1"}
         for one in replicas:
             await asyncio.to_thread(one.stop)
+
+
+async def test_a_notifier_that_is_asked_to_end_while_it_sends_claims_no_more_and_knows_what_came_of_each_request(
+    clean_platform: LocalPlatform, tmp_path: Path
+) -> None:
+    url = clean_platform.database_url("notifier")
+    await migrate("notifier", url)
+    names = [f"B{number:04}" for number in range(PERMITS)]
+    async with HttpCarrier() as carrier:
+        carrier.delay_seconds = 0.5
+        notifier = replica(clean_platform, carrier, tmp_path, "notifier")
+        await asyncio.to_thread(notifier.start)
+        await asyncio.to_thread(notifier.wait_ready)
+        await publish(clean_platform, [(borrower(n, f"+86138{i:08}"), f"b{i}") for i, n in enumerate(names)])
+        await publish(clean_platform, [(allowed(n, f"A{n}", now=NOW), f"p{n}") for n in names])
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(carrier.requests) < PERMITS // 4:
+            assert time.monotonic() < deadline, "nothing is sent"
+            await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(notifier.stop), "drains by itself when asked to end"
+        sent = dict(carrier.times_asked)
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        states = dict(await connection.fetch("SELECT state, count(*) FROM permit GROUP BY state"))
+    finally:
+        await connection.close()
+    assert set(sent.values()) == {1}
+    assert len(sent) < PERMITS, "all was sent before it was asked to end"
+    assert states == {"made": len(sent), "permitted": PERMITS - len(sent)}

@@ -20,6 +20,7 @@ class HttpCarrier:
         self.requests: list[dict[str, Any]] = []
         self.messages: dict[str, str] = {}
         self.authorizations: set[str | None] = set()
+        self.delay_seconds = 0.0
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -52,6 +53,7 @@ class HttpCarrier:
         body = await request.json()
         self.requests.append(body)
         key = body["idempotency_key"]
+        await asyncio.sleep(self.delay_seconds)
         status = self.answers.get(key, 202)
         if status in (0, 200, 202):
             known = key in self.messages
