@@ -10,7 +10,7 @@ from shared.contracts.examples import AT, EXAMPLES
 from shared.contracts.registry import BY_MESSAGE_TYPE, LOAN_EVENTS
 from shared.contracts.types import Message
 from shared.errors import ReasonCode
-from shared.kafka.records import Headers, Outgoing, WireMessage, encode
+from shared.kafka.records import BODY_BYTES_MAX, Headers, Outgoing, WireMessage, encode
 
 NOW = AT
 SECRET = "13912345678"
@@ -62,6 +62,12 @@ def without_field(name: str, of: str = "LoanOverdueV1") -> Record:
     return replace(good, value=json.dumps(body).encode())
 
 
+def of_bytes(length: int) -> Record:
+    """The example with a field of padding that makes its body so long."""
+    bare = len(with_body(padding="").value or b"")
+    return with_body(padding="x" * (length - bare))
+
+
 def at(instant: Any, of: str = "LoanOverdueV1") -> Record:
     return with_header("ce_time", instant.isoformat().encode(), of)
 
@@ -106,6 +112,7 @@ BAD: dict[str, tuple[ReasonCode, Callable[[], Record]]] = {
     "a header whose name isn't UTF-8": ("not_utf8_header", lambda: with_header("branch-\udcff", b"east")),
     "no body": ("empty_body", lambda: record(value=None)),
     "a body of nothing": ("empty_body", lambda: record(value=b"")),
+    "a body of 256 KiB and a byte": ("body_too_large", lambda: of_bytes(BODY_BYTES_MAX + 1)),
     "a body of 1 MiB": ("body_too_large", lambda: record(value=b" " * (1024 * 1024))),
     "a body that isn't JSON": ("not_json", lambda: record(value=b"<loan/>")),
     "a body that is cut off": ("not_json", lambda: record(value=b'{"borrower_id": "B-1')),

@@ -20,6 +20,7 @@ from tests.unit.record_cases import (
     Record,
     at,
     example,
+    of_bytes,
     record,
     structured,
     wire,
@@ -71,6 +72,12 @@ def test_structured_mode_says_the_same_as_binary_mode(name: str) -> None:
     binary, packed = decode(record(name), now=NOW), decode(structured(name), now=NOW)
     assert packed.message == binary.message
     assert packed.key == binary.key
+
+
+def test_a_body_of_exactly_256_kib_is_taken() -> None:
+    largest = of_bytes(256 * 1024)
+    assert len(largest.value or b"") == 256 * 1024
+    assert decode(largest, now=NOW).message == example("LoanOverdueV1")
 
 
 def test_an_added_field_is_not_an_error() -> None:
