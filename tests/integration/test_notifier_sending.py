@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -13,40 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifier.adapters.http_providers import HttpProvider, HttpSmsProvider, HttpVoiceProvider, ProviderSettings
 from notifier.loops.desk import Pace
-from notifier.loops.sending import DispatchLoop
-from notifier.ports import Claim, Script, SendResult, Speech
-from shared.contracts import AttemptSubmittedV1, ContactMadeV1, ContactNotMadeV1, ContactPoint, ContactUnknownV1
-from tests.notifier_world import database
+from notifier.ports import Claim, SendResult
+from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactUnknownV1
+from tests.notifier_world import database, replicas
 from tests.notifier_world.carrier import HttpCarrier
-from tests.notifier_world.fakes import FakeProvider
 from tests.notifier_world.messages import START, allowed, attempt, borrower, lifted, received, revoked, stopped
-from tests.notifier_world.rig import Rig
+from tests.notifier_world.replicas import replica
 
-notifier_url, engine = database.notifier_url, database.engine
-
-
-@pytest.fixture
-async def carrier() -> AsyncIterator[HttpCarrier]:
-    async with HttpCarrier() as started:
-        yield started
-
-
-@asynccontextmanager
-async def replica(engine: AsyncEngine, url: str, *, timeout_seconds: float = 30, **options: Any) -> AsyncIterator[Rig]:
-    """A replica with an SMS and a voice provider."""
-    settings = ProviderSettings(
-        name="http", url=url, key="secret", sender="Decorum", timeout_seconds=timeout_seconds, connections_max=64
-    )
-    providers: list[HttpProvider] = [HttpSmsProvider(settings), HttpVoiceProvider(settings)]
-    for provider in providers:
-        await provider.start()
-    try:
-        yield Rig(engine, providers, **options)
-    finally:
-        for provider in providers:
-            await provider.stop()
+notifier_url, engine, carrier = database.notifier_url, database.engine, replicas.carrier
 
 
 async def test_a_permit_becomes_one_request_with_the_amount_of_its_attempt_and_its_end(
@@ -273,74 +245,6 @@ async def test_an_unused_permit_ends_at_its_end(engine: AsyncEngine, carrier: Ht
         assert await rig.ends.next_due_at() is None
 
 
-async def test_in_shadow_mode_nothing_is_sent_and_a_permit_ends_at_the_instant_of_its_sending(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url, shadow=True) as rig:
-        await rig.consume(borrower(), allowed())
-        assert await rig.published() == [], "it has not been its turn"
-        rig.at(START + timedelta(minutes=3))
-        await rig.send_all()
-        await rig.send_all()
-        assert carrier.requests == []
-        [not_made] = await rig.published()
-        assert isinstance(not_made, ContactNotMadeV1)
-        assert (not_made.reason, not_made.ended_at) == ("shadow", START + timedelta(minutes=3))
-        assert not_made.provider == "http"
-
-
-async def test_in_shadow_mode_what_could_not_be_sent_ends_as_it_would_live(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url, shadow=True) as rig:
-        await rig.consume(
-            borrower(),
-            allowed("B1", "A1", template="sms-unheard-of"),
-            allowed("B1", "A2", channel="email"),
-            allowed("B1", "A3"),
-            revoked("B1", sequence=9),
-            allowed("B1", "A4", sequence=10),
-            allowed("B1", "A4", sequence=11, submission_number=2),
-        )
-        await rig.send_all()
-        await rig.settle()
-        assert carrier.requests == []
-        assert await rig.states() == {
-            ("A1", 1): ("not_made", "revoked"),
-            ("A2", 1): ("not_made", "no_provider"),
-            ("A3", 1): ("not_made", "revoked"),
-            ("A4", 1): ("not_made", "shadow"),
-            ("A4", 2): ("not_made", "rejected"),
-        }
-
-
-async def test_a_shadowed_permit_is_never_sent_by_a_live_replica_and_leaves_nothing_to_look_up(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url, shadow=True) as shadow, replica(engine, carrier.url) as live:
-        await shadow.consume(borrower(), allowed())
-        await shadow.send_all()
-        await live.consume(allowed("B1", "A1", sequence=2, submission_number=2))
-        await live.send_all()
-        await live.settle()
-        assert carrier.requests == []
-        assert (await live.states())[("A1", 1)] == ("not_made", "shadow")
-
-
-async def test_what_a_live_replica_left_uncertain_ends_as_unknown_in_shadow_mode(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url) as live, replica(engine, carrier.url, shadow=True) as shadow:
-        await live.consume(borrower(), allowed())
-        claim = Claim(channel="sms", provider="http", owner="killed", now=START, lease_seconds=0, limit=9)
-        async with engine.begin() as tx:
-            assert len(await live.store.claim(tx, claim)) == 1
-        await shadow.send_all()
-        await shadow.settle()
-        assert (await shadow.states())[("A1", 1)] == ("unknown", None)
-        assert carrier.requests == []
-
-
 async def test_of_two_results_of_one_claim_in_one_batch_none_is_lost(engine: AsyncEngine, carrier: HttpCarrier) -> None:
     for number, outcomes in enumerate(permutations(["unknown", "made"])):
         async with replica(engine, carrier.url) as rig:
@@ -364,97 +268,6 @@ async def test_an_answer_with_an_id_that_no_receipt_could_name_holds_up_no_other
         await rig.consume(borrower(), allowed(), allowed("B1", "A2", sequence=2))
         await rig.send_all()
         assert await rig.states() == {("A1", 1): ("made", None), ("A2", 1): ("made", None)}
-
-
-class SpeechlessTexts:
-    """`Texts` with a defect that nobody has thought of."""
-
-    def render(self, attempt: AttemptSubmittedV1, speech: Speech) -> Script:
-        raise TypeError
-
-
-async def test_an_attempt_that_cannot_be_put_into_words_was_not_made(engine: AsyncEngine, carrier: HttpCarrier) -> None:
-    async with replica(engine, carrier.url) as rig:
-        provider = FakeProvider()
-        desk = dataclasses.replace(rig.desk, texts=SpeechlessTexts())
-        rig.dispatches = [DispatchLoop(desk, provider, rig.results, rig.pace)]
-        await rig.consume(borrower(), allowed())
-        await rig.send_all()
-        await rig.settle()
-        assert provider.requests == []
-        assert await rig.states() == {("A1", 1): ("not_made", "template_failed")}
-
-
-async def test_a_name_that_is_gone_is_contact_data_that_cannot_be_opened(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url) as rig:
-        await rig.consume(borrower(), allowed())
-        async with engine.begin() as tx:
-            await tx.exec_driver_sql("UPDATE borrower SET name_sealed = NULL")
-        await rig.send_all()
-        await rig.settle()
-        assert carrier.requests == []
-        assert await rig.states() == {("A1", 1): ("not_made", "no_contact_point")}
-
-
-async def test_a_permit_waits_for_its_contact_point_and_ends_without_one(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url) as rig:
-        await rig.consume(allowed(), allowed("B2", "A2"))
-        await rig.send_all()
-        assert carrier.requests == []
-        await rig.consume(borrower())
-        await rig.send_all()
-        assert carrier.times_asked == {"A1": 1}
-        rig.at(START + timedelta(hours=1))
-        await rig.settle()
-        assert (await rig.states())[("A2", 1)] == ("not_made", "no_contact_point")
-
-
-@pytest.mark.parametrize(
-    "point",
-    [
-        ContactPoint(contact_point_id="C1", kind="mobile", value="+8613800138000", active=False),
-        ContactPoint(contact_point_id="C1", kind="mobile", value="+8613800138000", holder="third_party"),
-        ContactPoint(contact_point_id="C1", kind="landline", value="+862161234567"),
-        ContactPoint(contact_point_id="C1", kind="email", value="someone@example.com"),
-        ContactPoint(contact_point_id="C2", kind="mobile", value="+8613800138000"),
-    ],
-    ids=["inactive", "a third party's", "a landline", "an address", "replaced"],
-)
-async def test_a_contact_point_that_may_not_be_used_ends_the_permit(
-    engine: AsyncEngine, carrier: HttpCarrier, point: ContactPoint
-) -> None:
-    async with replica(engine, carrier.url) as rig:
-        await rig.consume(borrower(), allowed())
-        later = received(borrower(contact_points=(point,)), ce_time=START + timedelta(seconds=1))
-        await rig.consume(later)
-        await rig.send_all()
-        assert carrier.requests == []
-        assert (await rig.states())[("A1", 1)] == ("not_made", "no_contact_point")
-
-
-async def test_channels_and_texts_that_do_not_exist_end_their_permits(
-    engine: AsyncEngine, carrier: HttpCarrier
-) -> None:
-    async with replica(engine, carrier.url) as rig:
-        await rig.consume(
-            borrower(),
-            allowed("B1", "A1", channel="email"),
-            allowed("B1", "A2", template="sms-unheard-of"),
-            allowed("B1", "A3", party="third_party"),
-        )
-        await rig.send_all()
-        assert carrier.requests == []
-        states = await rig.states()
-        assert states[("A1", 1)] == ("not_made", "no_provider")
-        assert states[("A2", 1)] == ("not_made", "template_failed")
-        assert states[("A3", 1)] == ("not_made", "template_failed")
-        await rig.consume(allowed("B1", "A2", sequence=2, submission_number=2))
-        await rig.send_all()
-        assert carrier.times_asked == {"A2": 1}
 
 
 async def test_a_process_that_slept_past_its_lease_does_not_send(engine: AsyncEngine, carrier: HttpCarrier) -> None:

@@ -61,14 +61,16 @@ def numbers_of(side: str) -> tuple[str, ...]:
 
 
 def message(side: str, said: Said) -> Message:
+    return _of_a_person(side, said) or _of_money(side, said) or _of_a_contact(side, said)
+
+
+def _of_a_contact(side: str, said: Said) -> Message:
     kind, choice, _ = said
-    point, channel = f"P{choice % 2}", ("sms", "voice")[choice % 2]
-    loans = (f"L{choice % 3}",)
     contact: dict[str, Any] = {
         "borrower_id": side,
         "attempt_id": f"A{choice % 2}",
-        "channel": channel,
-        "contact_point_id": point,
+        "channel": ("sms", "voice")[choice % 2],
+        "contact_point_id": f"P{choice % 2}",
         "loans": (f"L{choice % 2}",),
     }
     ended: dict[str, Any] = {
@@ -77,8 +79,22 @@ def message(side: str, said: Said) -> Message:
         "decision_id": f"D{choice}",
         "provider": "sms-http",
     }
-    money: dict[str, Any] = {"borrower_id": side, "loan_id": f"L{choice // 2 % 2}", "payment_id": f"PAY{choice % 2}"}
-    booked: dict[str, Any] = {**money, "currency": "CNY", "amount_minor": 5, "effective_at": NOW}
+    match kind:
+        case "made":
+            return ContactMadeV1(**ended, made_at=NOW)
+        case "unknown":
+            return ContactUnknownV1(**ended, sent_at=NOW)
+        case "not_made":
+            return ContactNotMadeV1(**ended, reason=("rejected", "permit_expired", "shadow")[choice % 3], ended_at=NOW)
+        case _:
+            result: Any = ("delivered", "failed", "no_answer", "conversation")[choice % 4]
+            return ContactProgressedV1(**contact, result=result, occurred_at=NOW, made_at=NOW)
+
+
+def _of_a_person(side: str, said: Said) -> Message | None:
+    kind, choice, _ = said
+    point, channel = f"P{choice % 2}", ("sms", "voice")[choice % 2]
+    loans = (f"L{choice % 3}",)
     at = NOW - timedelta(hours=choice)
     match kind:
         case "profile":
@@ -139,6 +155,16 @@ def message(side: str, said: Said) -> Message:
                 reason="",
                 reviewed_at=at,
             )
+        case _:
+            return None
+
+
+def _of_money(side: str, said: Said) -> Message | None:
+    kind, choice, _ = said
+    money: dict[str, Any] = {"borrower_id": side, "loan_id": f"L{choice // 2 % 2}", "payment_id": f"PAY{choice % 2}"}
+    booked: dict[str, Any] = {**money, "currency": "CNY", "amount_minor": 5, "effective_at": NOW}
+    at = NOW - timedelta(hours=choice)
+    match kind:
         case "payment":
             return PaymentReceivedV1(**money, currency="CNY", amount_minor=5)
         case "reversal":
@@ -159,15 +185,8 @@ def message(side: str, said: Said) -> Message:
             version = 1 + choice // 2
             cause = ("snapshot", "payment", "reversal")[version % 3]
             return balance(side, loan_id=f"L{choice % 2}", version=version, overdue=100 * version, cause=cause)
-        case "made":
-            return ContactMadeV1(**ended, made_at=NOW)
-        case "unknown":
-            return ContactUnknownV1(**ended, sent_at=NOW)
-        case "not_made":
-            return ContactNotMadeV1(**ended, reason=("rejected", "permit_expired", "shadow")[choice % 3], ended_at=NOW)
         case _:
-            result: Any = ("delivered", "failed", "no_answer", "conversation")[choice % 4]
-            return ContactProgressedV1(**contact, result=result, occurred_at=NOW, made_at=NOW)
+            return None
 
 
 def _renamed(points: Sequence[Any]) -> tuple[Any, ...]:

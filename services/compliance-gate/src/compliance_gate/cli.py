@@ -106,9 +106,7 @@ def explain(
     opt_out: Annotated[list[str] | None, typer.Option(help="A channel that was opted out of.")] = None,
     past: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A past contact as INSTANT,CHANNEL,RESULT, for example 2026-04-01T10:00-04:00,voice,no_answer."
-        ),
+        typer.Option(help="A past contact: INSTANT,CHANNEL,RESULT, such as 2026-04-01T10:00-04:00,voice,no_answer."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
