@@ -76,6 +76,8 @@ async def instants(engine: AsyncEngine) -> tuple[datetime | None, datetime | Non
 
 async def until_somebody_waits(engine: AsyncEngine) -> None:
     async with asyncio.timeout(30), engine.connect() as watching:
+        # Inside one transaction the server would go on showing what it showed first.
+        await watching.execution_options(isolation_level="AUTOCOMMIT")
         while not await watching.scalar(WAITING):  # noqa: ASYNC110 - it is the server that waits
             await asyncio.sleep(0.01)
 
