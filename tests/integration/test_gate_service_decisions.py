@@ -1,6 +1,9 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
+import pytest
+
 from compliance_gate.adapters.evidence import replay
 from shared.contracts import (
     ContactAllowedV1,
@@ -71,6 +74,38 @@ async def test_two_attempts_of_one_batch_share_one_daily_slot(world: World, name
     assert ("courteous.sms-a-day", "deferred") in [(rule.rule_id, rule.result) for rule in second.rules]
     assert second.next_legal_instant is not None
     assert second.next_legal_instant.isoformat() == "2026-09-17T01:00:00+00:00"
+
+
+async def test_a_contact_counts_also_where_the_clock_that_told_of_it_is_ahead(
+    world: World, name: Callable[[], str]
+) -> None:
+    b = name()
+    await world.known(b)
+    await world.take(attempt(b))
+    await world.take(made(b, f"{b}-A1", made_at=NOW + timedelta(seconds=2)))
+    [told] = await world.take(attempt(b, f"{b}-A2"))
+    assert isinstance(told, ContactDeferredV1)
+    assert ("courteous.sms-a-day", "deferred") in [(rule.rule_id, rule.result) for rule in told.rules]
+
+
+@pytest.mark.parametrize("kind", ["stop_reply", "wrong_person", "dispute_reply", "distress"])
+async def test_what_a_borrower_says_holds_also_where_the_clock_that_took_it_in_is_ahead(
+    world: World, name: Callable[[], str], kind: str
+) -> None:
+    b = name()
+    await world.known(b)
+    await world.take(msgspec.structs.replace(fact(kind, b), received_at=NOW + timedelta(seconds=2)))
+    [told] = await world.take(attempt(b))
+    assert not isinstance(told, ContactAllowedV1)
+
+
+async def test_a_slot_counts_also_at_a_replica_whose_clock_is_behind(world: World, name: Callable[[], str]) -> None:
+    b, behind = name(), World(world.engine)
+    await world.known(b)
+    world.clock.move_to(NOW + timedelta(seconds=2))
+    assert isinstance((await world.take(attempt(b)))[0], ContactAllowedV1)
+    [told] = await behind.take(attempt(b, f"{b}-A2"))
+    assert isinstance(told, ContactDeferredV1)
 
 
 async def test_a_replay_gets_the_stored_decision_whatever_its_event_id(world: World, name: Callable[[], str]) -> None:

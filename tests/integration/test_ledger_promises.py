@@ -64,6 +64,10 @@ async def test_a_newer_promise_replaces_the_open_one(bench: Bench) -> None:
     await bench.receive(promised("R2", hours(-3), promised_minor=5_000))
     states = await bench.rows("SELECT reply_id, state FROM promise ORDER BY reply_id")
     assert [tuple(row) for row in states] == [("R1", "replaced"), ("R2", "open")]
+    [kept] = of_type(await bench.receive(paid("P1", hours(-3) - timedelta(minutes=1), 10_000)), contracts.PromiseKeptV1)
+    [newer] = [p for p in of_type(bench.published, contracts.PromiseOpenedV1) if p.promised_minor == 5_000]
+    assert kept.at > newer.at, "said after the newer one"
+    assert (kept.promised_at, newer.promised_at) == (hours(-4), hours(-3)), "and made before it"
 
 
 async def test_a_promise_without_an_amount_is_for_what_the_contact_asked_for_whichever_is_read_first(

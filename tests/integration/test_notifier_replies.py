@@ -243,7 +243,8 @@ async def test_two_numbers_that_use_one_id_in_one_batch_are_both_heard(engine: A
     ]
     async with rig.work.begin() as tx:
         replies = await rig.inbound.on_inbound(tx, said)
-    assert sorted((r.message.borrower_id, r.message.intent) for r in replies) == [("B1", "other"), ("B2", "stop")]  # type: ignore[attr-defined]
+    heard = of(ReplyReceivedV1, [reply.message for reply in replies])
+    assert sorted((reply.borrower_id, reply.intent) for reply in heard) == [("B1", "other"), ("B2", "stop")]
     await rig.send_all()
     await rig.settle()
     assert (await rig.states())[("A2", 1)] == ("not_made", "stopped")

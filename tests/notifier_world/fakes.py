@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -99,7 +99,7 @@ class FakePermits:
         for permit in permits:
             self.held.setdefault((permit.borrower_id, permit.attempt_id, permit.submission_number), Held(permit=permit))
 
-    async def revoke(self, tx: Tx, revocations: Sequence[Revocation]) -> None:
+    async def revoke(self, tx: Tx, revocations: Sequence[Revocation], *, holding: Collection[str] = ()) -> None:
         self._revocations.extend(revocations)
 
     async def set_stops(self, tx: Tx, stops: Sequence[Stop]) -> None:

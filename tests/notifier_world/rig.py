@@ -70,7 +70,11 @@ class Rig:
         self.contacts = ContactHandlers(contacts=PostgresContacts(sealer=self.sealer), permits=self.permits)
         self.receipts = ReceiptHandlers(receipts=PostgresReceipts(), clock=self.clock)
         self.inbound = InboundHandlers(
-            store=PostgresInbound(), sealer=self.sealer, clock=self.clock, default_zone="Asia/Shanghai"
+            store=PostgresInbound(),
+            permits=self.permits,
+            sealer=self.sealer,
+            clock=self.clock,
+            default_zone="Asia/Shanghai",
         )
         self.desk = Desk(
             work=self.work,

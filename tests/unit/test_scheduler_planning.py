@@ -113,6 +113,18 @@ def test_a_promise_whose_end_is_never_reported_pauses_no_longer_than_its_grace()
     assert desk.dossier.wake_at is not None
 
 
+def test_a_promise_goes_on_pausing_when_a_late_payment_is_found_to_have_kept_the_one_that_it_replaced() -> None:
+    desk = Desk().learns(borrower(), balance(), now=at(10, 20))
+    first = {"promise_id": "p-1", "promised_at": at(10, 21)}
+    second = promise("opened", on=at(11), grace_ends_at=at(18), promise_id="p-2", promised_at=at(11))
+    desk.learns(promise("opened", on=at(10, 21), grace_ends_at=at(16), **first), now=at(10, 21))
+    desk.learns(second, now=at(11))
+    kept = promise("kept", on=at(11) + timedelta(microseconds=1), grace_ends_at=at(16), **first)
+    desk.learns(kept, now=at(12))
+    assert not desk.planned
+    assert desk.dossier.wake_at == at(18)
+
+
 def test_two_broken_promises_raise_the_grade() -> None:
     desk = Desk().learns(borrower(), balance(), now=at(10, 20))
     for number in (1, 2):

@@ -67,6 +67,15 @@ def test_figures_are_counted_from_the_files(tmp_path: Path) -> None:
     assert list(figures.overdue["CNY"].values())[:3] == [120_000, 120_000, 60_000]
 
 
+def test_a_promise_counts_by_what_was_said_of_it_last_and_not_at_all_where_nothing_was_due(tmp_path: Path) -> None:
+    case = _full_case()
+    said = (("q1", "opened"), ("q1", "broken"), ("q1", "kept"), ("q2", "opened"), ("q2", "voided"), ("q3", "opened"))
+    for hour, (promise_id, state) in enumerate(said, start=10):
+        case.event(f"promise-{state}", at(f"2026-09-16 {hour}:00"), promise_id=promise_id, borrower_id="B1")
+    promises = read_figures(case.write(tmp_path)).promises
+    assert (promises["opened"], promises["kept"], promises["broken"]) == (2, 1, 0)
+
+
 def test_refusals_are_counted_by_the_rules_that_decided_and_unused_permits_by_why(tmp_path: Path) -> None:
     case = _full_case()
     refused = {"rule_id": "cn.refused-medium", "result": "blocked"}

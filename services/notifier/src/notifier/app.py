@@ -57,7 +57,7 @@ def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
     contacts = ContactHandlers(contacts=PostgresContacts(sealer=sealer), permits=permits)
     receipts = ReceiptHandlers(receipts=PostgresReceipts(), clock=service.clock)
     inbound = InboundHandlers(
-        store=PostgresInbound(), sealer=sealer, clock=service.clock, default_zone=own.default_zone
+        store=PostgresInbound(), permits=permits, sealer=sealer, clock=service.clock, default_zone=own.default_zone
     )
     router.subscribe(service, contacts, permits)
     guard = WebhookGuard(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,8 +97,12 @@ class PermitStore(Protocol):
         """Store permits; one that is known is left as it is."""
         ...
 
-    async def revoke(self, tx: Tx, revocations: Sequence[Revocation]) -> None:
-        """Keep revocations, whether or not a permit that they cover is known."""
+    async def revoke(self, tx: Tx, revocations: Sequence[Revocation], *, holding: Collection[str] = ()) -> None:
+        """Keep revocations, whether or not a permit that they cover is known.
+
+        From here on nobody claims a permit of their borrowers, nor of the borrowers of `holding`: whoever is going to
+        end theirs in this transaction holds all of them at once, and the blocked ones must be ended in it.
+        """
         ...
 
     async def set_stops(self, tx: Tx, stops: Sequence[Stop]) -> None:
@@ -225,9 +229,9 @@ class InboundStore(Protocol):
         """From now on nothing is sent to these numbers on these channels, for anybody."""
         ...
 
-    async def withdraw(self, tx: Tx, wrong: Sequence[tuple[str, Inbound]]) -> None:
+    async def withdraw(self, tx: Tx, wrong: Sequence[tuple[str, Inbound]], *, holding: Collection[str] = ()) -> None:
         """From now on nothing is sent to these borrowers at the number that the message came from, on any channel: it
-        is somebody else's. Others who have it may still be met there.
+        is somebody else's. Others who have it may still be met there. `holding` as in `PermitStore.revoke`.
         """
         ...
 

@@ -108,6 +108,7 @@ _PROMISE: Final[dict[str, Any]] = {
     "promised_on": date(2026, 9, 18),
     "grace_ends_at": datetime(2026, 9, 19, 16, 0, tzinfo=UTC),
     "at": _AT,
+    "promised_at": _AT,
 }
 _PASSED: Final = (RuleSpoken(rule_id="cn.window", result="passed"),)
 

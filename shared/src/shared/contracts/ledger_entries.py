@@ -71,6 +71,8 @@ class PromiseState(Message, frozen=True, kw_only=True):
     grace_ends_at: Instant
     paid_minor: MinorUnits
     at: Instant
+    promised_at: Instant | None = None
+    """When it was made: of two promises the one made later holds, whatever of the other becomes known after that."""
 
 
 class PromiseOpenedV1(PromiseState, frozen=True, kw_only=True):

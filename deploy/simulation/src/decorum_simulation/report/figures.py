@@ -20,6 +20,7 @@ COST_MINOR: Final = {("sms", "CNY"): 5, ("sms", "USD"): 1, ("voice", "CNY"): 30,
 """What a text, and a call that was answered, cost: assumed prices, in minor units of the loans' currency."""
 DECISIVE: Final = {"deferred": "deferred", "denied": "blocked", "held": "held"}
 """What a rule said that led to each verdict."""
+PROMISE_STATES: Final = ("opened", "kept", "partly-kept", "broken", "voided")
 RESPONSE: Final = timedelta(days=3)
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 _SYMBOLS: Final = {"CNY": "¥", "USD": "$"}
@@ -181,11 +182,20 @@ def count(evidence: Evidence) -> Figures:
     _count_permit_ends(figures)
     _count_contacts(figures)
     figures.inbound.update(item.kind for item in evidence.inbound)
-    for state in ("opened", "kept", "partly-kept", "broken"):
-        ids = {promise.promise_id for _, promise in evidence.of_type(f"promise-{state}", PromiseEvent)}
-        figures.promises[state] = len(ids)
+    _count_promises(figures)
     _count_money(figures)
     return figures
+
+
+def _count_promises(figures: Figures) -> None:
+    """Each promise as made, and under what was said of it last; one that was for nothing due was never made."""
+    last: dict[str, tuple[datetime, str]] = {}
+    for state in PROMISE_STATES:
+        for event, promise in figures.evidence.of_type(f"promise-{state}", PromiseEvent):
+            last[promise.promise_id] = max(last.get(promise.promise_id, (event.time, state)), (event.time, state))
+    states = Counter(state for _, state in last.values())
+    figures.promises = Counter({state: states[state] for state in ("kept", "partly-kept", "broken")})
+    figures.promises["opened"] = states.total() - states["voided"]
 
 
 def _count_decisions(figures: Figures) -> None:

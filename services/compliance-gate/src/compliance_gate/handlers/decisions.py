@@ -16,6 +16,7 @@ import msgspec
 from compliance_gate import metrics
 from compliance_gate.domain import Allowed, Attempt, Facts, OptOut, PastContact, decide
 from compliance_gate.domain.kept_facts import EMPTY_FACTS, NO_NUMBER_FACTS, NumberFacts, Profile, facts_of
+from compliance_gate.handlers.other_clocks import as_of, begun, seen_at
 from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import (
     Situation,
@@ -135,7 +136,7 @@ async def _board(
             borrower_id: facts_of(
                 borrower_id,
                 profile=profiles[borrower_id],
-                loaded=loaded.get(borrower_id, EMPTY_FACTS),
+                loaded=as_of(loaded.get(borrower_id, EMPTY_FACTS), now),
                 stops=stops,
                 lag_seconds=lag,
             )
@@ -162,7 +163,7 @@ def _decide_one(
     board.waiting[message.borrower_id] -= 1
     attempt = attempt_of(message, _situation(message, board, desk))
     facts = board.facts[message.borrower_id]
-    asked = _with_number(facts, attempt, board)
+    asked = _with_number(facts, attempt, board, now)
     policy = desk.policies.resolve(facts.region, facts.zones)
     decision = decide(attempt, asked, policy, now)
     told = decision_message(record, decision, sequences.next(message.borrower_id), now)
@@ -186,15 +187,16 @@ def _situation(message: AttemptSubmittedV1, board: _Board, desk: Desk) -> Situat
     )
 
 
-def _with_number(facts: Facts, attempt: Attempt, board: _Board) -> Facts:
+def _with_number(facts: Facts, attempt: Attempt, board: _Board, now: datetime) -> Facts:
     """The facts with what other borrowers' contacts and refusals left under the attempt's number."""
     number_key = attempt.number_key
     if number_key is None:
         return facts
     kept = board.numbers.get(number_key, NO_NUMBER_FACTS)
     given = board.given_on.get(number_key, ())
-    contacts = [contact for borrower_id, contact in (*given, *kept.contacts) if borrower_id != facts.borrower_id]
-    refused = tuple(opt_out for borrower_id, opt_out in kept.suppressions if borrower_id != facts.borrower_id)
+    others = ((b, contact) for b, contact in (*given, *kept.contacts) if b != facts.borrower_id)
+    contacts = [seen_at(contact, now) for _, contact in others]
+    refused = tuple(begun(opt_out, now) for b, opt_out in kept.suppressions if b != facts.borrower_id)
     if not contacts and not refused:
         return facts
     contacts.sort(key=_newest_first)

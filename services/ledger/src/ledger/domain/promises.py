@@ -245,6 +245,7 @@ def announcement(promise: Promise) -> PromiseState | None:
         grace_ends_at=promise.grace_ends_at,
         paid_minor=promise.paid_minor,
         at=promise.said_at or promise.promised_at,
+        promised_at=promise.promised_at,
     )
 
 

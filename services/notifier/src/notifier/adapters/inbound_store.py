@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from notifier.adapters import tables
+from notifier.adapters.permit_sql import in_hand
 from notifier.domain.replies import AnsweredContact
 from notifier.ports import Candidate, Inbound, Kept, Tx
 from shared.contracts import AttemptSubmittedV1, ReplyIntent
@@ -42,12 +43,15 @@ CROSS JOIN LATERAL (
 LEFT JOIN borrower b ON b.borrower_id = p.borrower_id LEFT JOIN borrower_key k ON k.borrower_id = p.borrower_id"""
 
 _WITHDRAW: Final = f"""
+WITH {in_hand("$4")}
 INSERT INTO revocation (borrower_id, borrower_sequence, revocation_id, contact_point_id, recorded_at)
 SELECT c.borrower_id, {2**63 - 1}, g.said_by || ':' || c.contact_point_id, c.contact_point_id, clock_timestamp()
-FROM unnest($1::text[], $2::bytea[], $3::text[]) AS g(borrower_id, number_hash, said_by)
+FROM (SELECT count(*) FROM in_hand) locked
+CROSS JOIN unnest($1::text[], $2::bytea[], $3::text[]) AS g(borrower_id, number_hash, said_by)
 JOIN contact_point c ON c.borrower_id = g.borrower_id AND c.number_hash = g.number_hash
 ORDER BY 1, 3 ON CONFLICT DO NOTHING"""
-"""A revocation above every sequence that the gate gives: permits that it gives before it has heard are covered too."""
+"""A revocation above every sequence that the gate gives: permits that it gives before it has heard are covered too.
+$4 whose permits are held, as for a revocation by the gate, and so that its `recorded_at` says the same."""
 
 
 class PostgresInbound:
@@ -113,11 +117,12 @@ class PostgresInbound:
         }
         await insert_rows(tx, tables.suppression, [rows[key] for key in sorted(rows)])
 
-    async def withdraw(self, tx: Tx, wrong: Sequence[tuple[str, Inbound]]) -> None:
+    async def withdraw(self, tx: Tx, wrong: Sequence[tuple[str, Inbound]], *, holding: Collection[str] = ()) -> None:
         columns: tuple[list[Any], ...] = (
             [borrower_id for borrower_id, _ in wrong],
             [inbound.number_hash for _, inbound in wrong],
             [f"wrong-person:{inbound.channel}:{inbound.inbound_id}" for _, inbound in wrong],
+            sorted({*holding, *(borrower_id for borrower_id, _ in wrong)}),
         )
         await tx.exec_driver_sql(_WITHDRAW, columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ class PostgresPermits:
         ]
         await insert_rows(tx, tables.permit, rows)
 
-    async def revoke(self, tx: Tx, revocations: Sequence[Revocation]) -> None:
+    async def revoke(self, tx: Tx, revocations: Sequence[Revocation], *, holding: Collection[str] = ()) -> None:
         if not revocations:
             return
         columns: tuple[list[Any], ...] = (
@@ -63,6 +63,7 @@ class PostgresPermits:
             [None if r.loans is None else _encode_loans(r.loans).decode() for r in revocations],
             [r.strategy for r in revocations],
             [r.provider for r in revocations],
+            sorted({*holding, *(r.borrower_id for r in revocations)}),
         )
         await tx.exec_driver_sql(permit_sql.REVOKE, columns)
 

@@ -86,7 +86,7 @@ revocation = sa.Table(
         "recorded_at",
         _INSTANT,
         nullable=False,
-        comment="wall time by the database's clock; one of the gate's is later than every claim that it didn't prevent",
+        comment="wall time by the database's clock; later than every claim that it didn't prevent",
     ),
 )
 

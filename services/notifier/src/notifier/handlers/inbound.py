@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from notifier import metrics
 from notifier.domain.replies import OTHER, Reading, read_key, read_text
+from notifier.handlers.permits import PermitHandlers
 from notifier.ports import Candidate, Inbound, InboundStore, Kept, Sealer, Tx
 from shared.clock import Clock
-from shared.contracts import ReplyReceivedV1
+from shared.contracts import ReplyIntent, ReplyReceivedV1
 from shared.ids import derive
 from shared.kafka.records import Outgoing
+
+_SILENCING: Final[frozenset[ReplyIntent]] = frozenset({"stop", "wrong_person"})
+"""After which permits that were given before must not be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,19 +33,24 @@ class Understood:
 class InboundHandlers:
     """Stores inbound messages with what they mean, in the caller's transaction."""
 
-    def __init__(self, *, store: InboundStore, sealer: Sealer, clock: Clock, default_zone: str) -> None:
+    def __init__(
+        self, *, store: InboundStore, permits: PermitHandlers, sealer: Sealer, clock: Clock, default_zone: str
+    ) -> None:
         self.suppressions_changed = True
         self._store = store
+        self._permits = permits
         self._sealer = sealer
         self._clock = clock
         self._default_zone = default_zone
 
     async def on_inbound(self, tx: Tx, batch: Sequence[Inbound]) -> list[Outgoing]:
-        """Store the new messages of a batch of deliveries; one that is known changes nothing."""
-        replies: list[Outgoing] = []
+        """Store the new messages of a batch of deliveries, and end the permits that they forbid; one that is known
+        changes nothing.
+        """
+        messages: list[Outgoing] = []
         for some in _of_distinct_ids(batch):
-            replies += await self._take(tx, some)
-        return replies
+            messages += await self._take(tx, some)
+        return messages
 
     async def _take(self, tx: Tx, batch: Sequence[Inbound]) -> list[Outgoing]:
         candidates = await self._store.candidates(tx, batch)
@@ -51,15 +61,17 @@ class InboundHandlers:
         stopped = [u.inbound for u in fresh if u.reading.intent == "stop"]
         await self._store.suppress(tx, stopped)
         wrong = [(o.borrower_id, u.inbound) for u in fresh if u.reading.intent == "wrong_person" for o in u.owners]
+        silenced = {o.borrower_id for u in fresh if u.reading.intent in _SILENCING for o in u.owners}
         if wrong:
-            await self._store.withdraw(tx, wrong)
+            await self._store.withdraw(tx, wrong, holding=silenced)
+        ended = await self._permits.end_blocked_by_borrowers(tx, silenced) if silenced else []
         await self._store.keep(tx, [kept for u in fresh for kept in self._copies(u)])
         self.suppressions_changed |= bool(stopped or wrong)
         for understood in fresh:
             metrics.INBOUND.labels(understood.inbound.channel, understood.reading.intent).inc()
         for inbound in stopped:
             metrics.SUPPRESSIONS.labels(inbound.channel).inc()
-        return [reply for u in fresh for reply in self._replies(u)]
+        return [*ended, *(reply for u in fresh for reply in self._replies(u))]
 
     def _understand(
         self, inbound: Inbound, candidates: Mapping[str, Sequence[Candidate]], answered: Mapping[str, Candidate]

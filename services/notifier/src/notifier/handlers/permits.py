@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from notifier.domain.permits import Permit, Revocation, Stop
-from notifier.handlers.outgoing import answers
+from notifier.handlers.outgoing import answers, ends_of_permits
 from notifier.ports import PermitStore, Tx
 from shared.clock import Clock
 from shared.contracts import ContactAllowedV1, PermitRevokedV1, StopLiftedV1, StopOrderedV1
@@ -28,9 +28,8 @@ class PermitHandlers:
     async def on_decisions(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
         """Store permits and revocations together, then end at once what may not be used."""
         await self._permits.add(tx, [_permit(r.message) for r in batch if isinstance(r.message, ContactAllowedV1)])
-        await self._permits.revoke(
-            tx, [_revocation(r.message) for r in batch if isinstance(r.message, PermitRevokedV1)]
-        )
+        revocations = [_revocation(r.message) for r in batch if isinstance(r.message, PermitRevokedV1)]
+        await self._permits.revoke(tx, revocations, holding={received.borrower_id for received in batch})
         return await self.end_blocked_of(tx, batch)
 
     async def end_blocked_of(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
@@ -39,6 +38,15 @@ class PermitHandlers:
         now = self._clock.now()
         ends = await self._permits.end_blocked(tx, now=now, borrower_ids=sorted(causes), limit=_ALL)
         return answers(ends, causes, now=now)
+
+    async def end_blocked_by_borrowers(self, tx: Tx, borrower_ids: Collection[str]) -> list[Outgoing]:
+        """As `end_blocked_of`, where what forbids them is what borrowers said and not a record.
+
+        A claim in hand is waited for; one that has not seen what was said finds them ended.
+        """
+        now = self._clock.now()
+        ends = await self._permits.end_blocked(tx, now=now, borrower_ids=sorted(borrower_ids), limit=_ALL)
+        return ends_of_permits(ends, now=now)
 
     async def on_stops(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
         """Keep stops; from this commit on no claim passes them, and a loop ends the permits that wait."""

@@ -233,5 +233,6 @@ def _promise(fact: PromiseState, order: Order) -> Circumstance:
         active=state == "opened",
         detail=state,
         loans=fact.loans or None,
+        starts_at=fact.promised_at or fact.at,
         ends_at=fact.grace_ends_at,
     )

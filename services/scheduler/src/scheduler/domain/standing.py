@@ -129,7 +129,8 @@ def paused_until(
 ) -> datetime | None:
     """Until when promises and replies pause the group; `FOREVER` until somebody lifts it; None when nothing does."""
     promises = (c for c in _of_kind(profile, "promise") if c.covers(group.loan_ids) and c.detail != "voided")
-    last = max(promises, key=lambda c: c.order, default=None)  # a newer promise takes the place of the one before
+    # A promise that was made later takes the place of the one before, whatever is said of that one afterwards.
+    last = max(promises, key=lambda c: (c.starts_at or c.order[0], c.order), default=None)
     ends = [last.ends_at or FOREVER] if last is not None and last.active else []
     for reply, pause in replies_that_pause(profile, group, pauses):
         ends.append(FOREVER if pause.days is None else reply.order[0] + timedelta(days=pause.days))
