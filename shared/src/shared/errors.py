@@ -49,6 +49,10 @@ class Rejection(DecorumError):
         self.reason = reason
 
 
+class Misconfigured(DecorumError):
+    """A setting, strategy, pack or template that can't be used: nothing starts with it. The text says where and why."""
+
+
 class Absent(Rejection):
     """What the caller names is not there: a borrower, a stop, a decision. A command's answer is then 1, not 2."""
 

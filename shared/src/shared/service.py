@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from shared import settings
 from shared.clock import Clock, ShiftedClock, SystemClock, VirtualClock
 from shared.contracts.types import Message
+from shared.errors import Misconfigured
 from shared.health import Health
 from shared.http import Endpoint, Route
 from shared.kafka.consumer import Consumer, Handler
@@ -34,6 +35,7 @@ from shared.postgres.outbox import RELAY_RECORDS_MAX, Outbox
 from shared.simulation import Rest, SimulationControl
 
 Mode = Literal["live", "shadow"]
+OwnSettings = TypeVar("OwnSettings")
 RECONNECT_SECONDS: Final = 1.0
 log = structlog.get_logger()
 
@@ -84,9 +86,11 @@ class PlatformSettings:
         return settings.load(cls, "DECORUM_")
 
     def require_loopback(self, *urls: str) -> None:
-        """Raise ValueError if time is not the system's and one of `urls` is not on this machine."""
+        """Raise SettingsError if time is not the system's and one of `urls` is not on this machine."""
         if self.clock != "system" and not all(_is_local(urlsplit(url).hostname or "") for url in urls):
-            raise ValueError("a shifted clock is refused with a broker or a provider that isn't an embedded one")
+            raise settings.SettingsError(
+                "a shifted clock is refused with a broker or a provider that isn't an embedded one"
+            )
 
     def make_clock(self) -> Clock:
         """The clock that the settings ask for."""
@@ -116,6 +120,16 @@ def _database_url(text: str) -> URL:
 
 def _is_local(host: str) -> bool:
     return host.startswith("/") or host in {"127.0.0.1", "::1", "localhost", ""}
+
+
+def app_of(
+    build: Callable[[PlatformSettings, OwnSettings], Service], own: type[OwnSettings], prefix: str
+) -> AsgiFastStream:
+    """The app of a service as its environment wants it. What can't be used ends the process, and says where and why."""
+    try:
+        return build(PlatformSettings.load(), settings.load(own, prefix)).asgi()
+    except Misconfigured as error:
+        raise SystemExit(f"{build.__module__.partition('.')[0]} doesn't start: {error}") from None
 
 
 class Service:

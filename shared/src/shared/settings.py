@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from shared.errors import Misconfigured
+
 T = TypeVar("T")
 
 
-class SettingsError(Exception):
+class SettingsError(Misconfigured):
     """A setting that is missing or wrong; the text names the variable and the reason, never a secret's value."""
 
 

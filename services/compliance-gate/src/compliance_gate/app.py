@@ -15,8 +15,7 @@ from compliance_gate.loops import PermitWatch, StopSweep
 from compliance_gate.policy.book import load_packs
 from compliance_gate.policy.tenant import tenant_book
 from compliance_gate.settings import PREFIX, GateSettings
-from shared import settings
-from shared.service import PlatformSettings, Service
+from shared.service import PlatformSettings, Service, app_of
 
 
 def build(platform: PlatformSettings, own: GateSettings) -> Service:
@@ -52,4 +51,4 @@ def _add_loops(service: Service, gate: GateHandler, sweep: StopSweep, watch: Per
     service.after_batch(sweep_new_stops)
 
 
-app = build(PlatformSettings.load(), settings.load(GateSettings, PREFIX)).asgi()
+app = app_of(build, GateSettings, PREFIX)

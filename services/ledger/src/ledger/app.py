@@ -9,8 +9,7 @@ from ledger.adapters.store import SqlLedgerStore
 from ledger.handlers.desk import Desk
 from ledger.loops import PromiseLoop
 from ledger.settings import PREFIX, LedgerSettings
-from shared import settings
-from shared.service import PlatformSettings, Service
+from shared.service import PlatformSettings, Service, app_of
 
 PROMISES_PACE_SECONDS: Final = 0.25
 """Most batches of contacts give it nothing to do."""
@@ -44,4 +43,4 @@ def _add_loops(service: Service, promises: PromiseLoop) -> None:
     service.after_batch(lambda: service.wake(PromiseLoop.name))
 
 
-app = build(PlatformSettings.load(), settings.load(LedgerSettings, PREFIX)).asgi()
+app = app_of(build, LedgerSettings, PREFIX)

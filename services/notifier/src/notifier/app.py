@@ -30,9 +30,8 @@ from notifier.loops.sending import RESULTS_RECORDS_MAX, DispatchLoop, LookupLoop
 from notifier.loops.shadow import ShadowLoop
 from notifier.loops.upkeep import ENDS_RECORDS_MAX, EndLoop, UpkeepLoop
 from notifier.settings import PREFIX, NotifierSettings
-from shared import settings
 from shared.contracts import Channel
-from shared.service import PlatformSettings, Service
+from shared.service import PlatformSettings, Service, app_of
 
 ENDS_PACE_SECONDS: Final = 0.1
 """A claim refuses what has ended or is forbidden; to say so may wait this long."""
@@ -196,4 +195,4 @@ def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: Upkee
         service.after_batch(lambda name=name: service.wake(name))  # type: ignore[misc]
 
 
-app = build(PlatformSettings.load(), settings.load(NotifierSettings, PREFIX)).asgi()
+app = app_of(build, NotifierSettings, PREFIX)

@@ -11,8 +11,7 @@ from scheduler.domain.attempts import Waits
 from scheduler.domain.planning import Playbook
 from scheduler.loops import ReleaseLoop
 from scheduler.settings import PREFIX, SchedulerSettings
-from shared import settings
-from shared.service import PlatformSettings, Service
+from shared.service import PlatformSettings, Service, app_of
 
 
 def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
@@ -52,4 +51,4 @@ def _add_loops(service: Service, releases: ReleaseLoop) -> None:
     )
 
 
-app = build(PlatformSettings.load(), settings.load(SchedulerSettings, PREFIX)).asgi()
+app = app_of(build, SchedulerSettings, PREFIX)

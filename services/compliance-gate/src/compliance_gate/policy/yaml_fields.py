@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import yaml
 
-from shared.errors import DecorumError
+from shared.errors import Misconfigured
 
 Value = TypeVar("Value")
 _MISSING = "is missing"
 
 
-class InvalidPack(DecorumError):
+class InvalidPack(Misconfigured):
     """A policy pack that can't be used; `errors` holds one `file:line: reason` each."""
 
     def __init__(self, errors: Iterable[str]) -> None:

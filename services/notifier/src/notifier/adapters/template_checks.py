@@ -11,6 +11,7 @@ from typing import Final
 from notifier.domain.call_keys import DETAIL_KEYS, OPENING_KEYS
 from notifier.ports import Speech
 from shared.contracts import AttemptLoan, AttemptSubmittedV1, Channel, Language
+from shared.errors import Misconfigured
 
 SMS_LENGTH_MAX: Final = 500
 CALL_LENGTH_MAX: Final = 1_200
@@ -44,7 +45,7 @@ _COLLECTS: Final[dict[Language, re.Pattern[str]]] = {
 """12 CFR 1006.2(j)(1)(i): the name that a third person hears doesn't indicate the business of debt collection."""
 
 
-class TemplateError(Exception):
+class TemplateError(Misconfigured):
     """A template that can't be used: the service doesn't start."""
 
     def __init__(self, path: Path, line: int, reason: str) -> None:

@@ -177,6 +177,14 @@ def _on_one_line(filled: str, language: Language) -> str:
     return " ".join(filled.split()) if language == "en" else "".join(filled.splitlines()).strip()
 
 
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sms": ("channel", "texts"),
+    "call": ("channel", "texts", "openings"),
+    f"{_DISCLOSURES}.yaml": ("first", "later"),
+}
+"""What a file may hold, by how its name begins."""
+
+
 def _read(path: Path, key: str) -> tuple[str, Mapping[Language, tuple[int, str]]]:
     """The channel of a file and, under `key`, its texts by language, each with the line that it begins on."""
     try:
@@ -188,7 +196,7 @@ def _read(path: Path, key: str) -> tuple[str, Mapping[Language, tuple[int, str]]
         raise TemplateError(path, line, f"not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise TemplateError(path, 0, "not YAML: it has a character that is not text") from error
-    fields = _fields(document, path)
+    fields = _fields(document, path, known=_FIELDS[path.name.partition("-")[0]])
     channel = fields.get("channel")
     texts = _fields(fields.get(key), path)
     if set(texts) != set(LANGUAGES):
@@ -203,10 +211,18 @@ def _read(path: Path, key: str) -> tuple[str, Mapping[Language, tuple[int, str]]
     return (channel.value if isinstance(channel, yaml.ScalarNode) else ""), chosen
 
 
-def _fields(node: Any, path: Path) -> dict[str, yaml.Node]:
+def _fields(node: Any, path: Path, known: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
+    """The values of a mapping by name; refuses one that is there twice, or that isn't `known`."""
     if not isinstance(node, yaml.MappingNode):
         raise TemplateError(path, node.start_mark.line + 1 if node is not None else 1, "must be a mapping")
-    return {key.value: value for key, value in node.value}
+    fields: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        if key.value in fields:
+            raise TemplateError(path, key.start_mark.line + 1, f"{key.value}: is there twice")
+        if known is not None and key.value not in known:
+            raise TemplateError(path, key.start_mark.line + 1, f"{key.value}: is no field of such a file")
+        fields[key.value] = value
+    return fields
 
 
 def _compile(environment: SandboxedEnvironment, path: Path, line: int, source: str) -> jinja2.Template:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import yaml
 
+from shared.errors import Misconfigured
 from shared.files import Unreadable, read_text
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ _INTEGER: Final = re.compile(r"[+-]?\d+")
 _SCALARS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-class StrategyFileError(Exception):
+class StrategyFileError(Misconfigured):
     """A strategy or grading file that can't be used; the text is `file:line: reason`."""
 
     def __init__(self, path: Path, line: int, reason: str) -> None:
