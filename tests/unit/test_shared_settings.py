@@ -141,7 +141,7 @@ def test_a_clock_that_is_not_the_systems_is_refused_with_servers_elsewhere(
 def test_a_shifted_clock_is_refused_with_a_provider_elsewhere() -> None:
     virtual = platform(DECORUM_CLOCK="virtual", DECORUM_CLOCK_START="2026-09-15T00:00:00Z")
     virtual.require_loopback("http://127.0.0.1:8000", "http://localhost")
-    with pytest.raises(ValueError, match="refused"):
+    with pytest.raises(SettingsError, match="refused"):
         virtual.require_loopback("https://sms.provider.example/v1")
 
 
