@@ -57,7 +57,7 @@ async def settle_promises(
     A promise priced by the book is priced again where something of `booked` happened before it was made. Keeps what
     changed; returns the promises that are new, have a new price or a new state.
     """
-    first_booked = _first_booked(booked)
+    first_booked = _earliest((record.borrower_id, record.ce_time) for record in booked)
     wanted = {*borrower_ids, *first_booked}
     if not wanted:
         return []
@@ -87,10 +87,11 @@ async def _settle(
     return [p for p in changed if p.promise_id not in known or p.changes != known[p.promise_id].changes]
 
 
-def _first_booked(booked: Sequence[Received[Any]]) -> dict[str, datetime]:
+def _earliest(instants: Iterable[tuple[str, datetime]]) -> dict[str, datetime]:
+    """Each borrower's first instant."""
     first: dict[str, datetime] = {}
-    for record in booked:
-        first[record.borrower_id] = min(record.ce_time, first.get(record.borrower_id, record.ce_time))
+    for borrower_id, at in instants:
+        first[borrower_id] = min(at, first.get(borrower_id, at))
     return first
 
 
@@ -143,11 +144,7 @@ async def _priced_by_book(tx: AsyncConnection, promises: Sequence[Promise], *, d
     if not promises:
         return []
     accounts = await desk.store.accounts_of(tx, {promise.borrower_id for promise in promises})
-    first_made: dict[str, datetime] = {}
-    for promise in promises:
-        first_made[promise.borrower_id] = min(
-            promise.promised_at, first_made.get(promise.borrower_id, promise.promised_at)
-        )
+    first_made = _earliest((promise.borrower_id, promise.promised_at) for promise in promises)
     later = [a for a in accounts.values() if a.last_key and a.last_key[0] >= first_made[a.borrower_id]]
     accounts |= await desk.store.with_histories(tx, later)
     due = {p.promise_id: _due(p, accounts.values()) for p in promises}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
+from notifier.domain.rates import TokenBucket
 from notifier.ports import (
+    Claim,
     Claimed,
     PermitStore,
     SealBroken,
@@ -20,7 +24,10 @@ from notifier.ports import (
     Work,
 )
 from shared.clock import Clock
+from shared.contracts import Channel
 
+PAUSE_SECONDS_MAX: Final = 0.05
+"""How long a loop waits at most for a slot or a token before it looks again."""
 log = structlog.get_logger()
 
 
@@ -39,6 +46,13 @@ class Pace:
         """How long after its claim a request may still begin, so that it ends inside the lease."""
         return self.lease_seconds - self.timeout_seconds - 1
 
+    def full_bucket(self) -> TokenBucket:
+        """The tokens of the rate, full as of now."""
+        burst = max(1, min(self.claim_records_max, int(self.rate_per_second)))
+        return TokenBucket(
+            rate_per_second=self.rate_per_second, burst=burst, tokens=burst, filled_at_seconds=time.monotonic()
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
@@ -52,6 +66,18 @@ class Desk:
     owner: str
     in_flight: Callable[[int], None]
     wake: Callable[[str], None]
+
+
+def claim_of(desk: Desk, pace: Pace, *, channel: Channel, provider: str, limit: int) -> Claim:
+    """What a loop asks of the permits now: so many for its provider, in the name of this process."""
+    return Claim(
+        channel=channel,
+        provider=provider,
+        owner=desk.owner,
+        now=desk.clock.now(),
+        lease_seconds=pace.lease_seconds,
+        limit=limit,
+    )
 
 
 def prepared(desk: Desk, claimed: Claimed) -> SendRequest | SendResult:

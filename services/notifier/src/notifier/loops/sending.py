@@ -12,11 +12,9 @@ from typing import Final, assert_never
 import structlog
 
 from notifier import metrics
-from notifier.domain.rates import TokenBucket
 from notifier.handlers.outgoing import ends_of_permits
-from notifier.loops.desk import Desk, Pace, prepared
+from notifier.loops.desk import PAUSE_SECONDS_MAX, Desk, Pace, claim_of, prepared
 from notifier.ports import (
-    Claim,
     Claimed,
     Outcome,
     PermitKey,
@@ -30,7 +28,6 @@ RESULTS_RECORDS_ENOUGH: Final = 64
 RESULTS_PAUSE_SECONDS: Final = 0.005
 """Fewer results wait a moment for others: a transaction costs much the same for one as for a hundred."""
 LOOKUPS_MAX: Final = 50
-PAUSE_SECONDS_MAX: Final = 0.05
 REFUSED_PAUSE_SECONDS: Final = 1.0
 """After a refused connection a provider rests for so long; its permits wait, or run out."""
 log = structlog.get_logger()
@@ -93,10 +90,7 @@ class DispatchLoop:
         self._provider = provider
         self._results = results
         self._pace = pace
-        burst = max(1, min(pace.claim_records_max, int(pace.rate_per_second)))
-        self._bucket = TokenBucket(
-            rate_per_second=pace.rate_per_second, burst=burst, tokens=burst, filled_at_seconds=time.monotonic()
-        )
+        self._bucket = pace.full_bucket()
         self._requests: set[asyncio.Task[None]] = set()
         self._meter = metrics.SendMeter(provider.channel)
         self._slot_freed = asyncio.Event()
@@ -108,14 +102,7 @@ class DispatchLoop:
         if limit == 0:
             return 0
         desk, pace = self._desk, self._pace
-        claim = Claim(
-            channel=self._provider.channel,
-            provider=self._provider.name,
-            owner=desk.owner,
-            now=desk.clock.now(),
-            lease_seconds=pace.lease_seconds,
-            limit=limit,
-        )
+        claim = claim_of(desk, pace, channel=self._provider.channel, provider=self._provider.name, limit=limit)
         begun = time.monotonic()
         async with desk.work.begin() as tx:
             claimed = await desk.permits.claim(tx, claim)

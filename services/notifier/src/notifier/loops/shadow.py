@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
 
 from notifier import metrics
-from notifier.domain.rates import TokenBucket
 from notifier.handlers.outgoing import ends_of_permits
-from notifier.loops.desk import Desk, Pace, prepared
-from notifier.ports import Claim, Claimed, SendResult
+from notifier.loops.desk import PAUSE_SECONDS_MAX, Desk, Pace, claim_of, prepared
+from notifier.ports import Claimed, SendResult
 from shared.contracts import Channel
-
-PAUSE_SECONDS_MAX: Final = 0.05
 
 
 class ShadowLoop:
@@ -30,10 +26,7 @@ class ShadowLoop:
         self._channel: Channel = channel
         self._provider = provider
         self._pace = pace
-        burst = max(1, min(pace.claim_records_max, int(pace.rate_per_second)))
-        self._bucket = TokenBucket(
-            rate_per_second=pace.rate_per_second, burst=burst, tokens=burst, filled_at_seconds=time.monotonic()
-        )
+        self._bucket = pace.full_bucket()
         self._meter = metrics.SendMeter(channel)
 
     async def run_once(self) -> int:
@@ -41,20 +34,12 @@ class ShadowLoop:
         desk, limit = self._desk, await self._room()
         if limit == 0:
             return 0
-        now = desk.clock.now()
-        claim = Claim(
-            channel=self._channel,
-            provider=self._provider,
-            owner=desk.owner,
-            now=now,
-            lease_seconds=self._pace.lease_seconds,
-            limit=limit,
-        )
+        claim = claim_of(desk, self._pace, channel=self._channel, provider=self._provider, limit=limit)
         async with desk.work.begin() as tx:
             claimed = await desk.permits.claim(tx, claim)
             results = [self._shadowed(one) for one in claimed]
-            ends = await desk.permits.record(tx, results, owner=desk.owner, now=now) if results else ()
-            await desk.work.publish(tx, ends_of_permits(ends, now=now))
+            ends = await desk.permits.record(tx, results, owner=desk.owner, now=claim.now) if results else ()
+            await desk.work.publish(tx, ends_of_permits(ends, now=claim.now))
         self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
         desk.work.committed(len(ends))
         self._meter.claimed(len(claimed), in_flight=0)
