@@ -36,7 +36,7 @@ WRITTEN_BEFORE: dict[str, tuple[str, str, dict[str, Any]]] = {
         "attempt",
         "INSERT INTO attempt VALUES ('B-1', gen_random_uuid(), 'CNY', '2026-09-01', 1, 'step', 'courteous-low', 'hash',"
         " 'low', 'demand', 'sms', 'sms-overdue', '2026-09-16 02:00Z', '2026-09-16 02:00Z', '2026-09-18 02:00Z',"
-        " 'planned', NULL, true, 0)",
+        " 'planned', NULL, true, 1)",
         {},
     ),
     "compliance_gate": (

@@ -117,7 +117,7 @@ async def test_two_replicas_of_which_one_is_killed_hand_over_every_attempt_once(
     people = [borrower(borrower_id=b) for b in ids]
     loans = [msgspec.structs.replace(balance(), borrower_id=b) for b in ids]
     await publish(clean_platform, [*people, *loans, *loans], at(10, 19))
-    await wait_for(url, "SELECT count(*) FROM attempt WHERE state = 'planned'", BORROWERS)
+    await wait_for(url, "SELECT count(*) FROM borrower WHERE wake_at IS NOT NULL", BORROWERS)
     for replica in replicas:
         await asyncio.to_thread(tick, replica, at(11, 9), "releases")
     await asyncio.to_thread(replicas[0].kill)
@@ -130,7 +130,7 @@ async def test_two_replicas_of_which_one_is_killed_hand_over_every_attempt_once(
     outcomes = [made(s, on=at(11, 9)) for s in submissions.values()]
     await publish(clean_platform, [*outcomes, *outcomes], at(11, 9))
     await wait_for(url, "SELECT count(*) FROM attempt WHERE state = 'made'", BORROWERS)
-    await wait_for(url, "SELECT count(*) FROM attempt WHERE state = 'planned' AND step_key = 'day-004-sms'", BORROWERS)
+    await wait_for(url, f"SELECT count(*) FROM borrower WHERE wake_at > '{at(12)}'", BORROWERS)
 
 
 async def test_a_late_tick_releases_nothing_before_the_phase_of_releases(
@@ -140,7 +140,7 @@ async def test_a_late_tick_releases_nothing_before_the_phase_of_releases(
     replica = start("scheduler-0")
     await asyncio.to_thread(replica.wait_ready)
     await publish(clean_platform, [borrower(), balance()], at(10, 19))
-    await wait_for(url, "SELECT count(*) FROM attempt", 1)
+    await wait_for(url, "SELECT count(*) FROM borrower WHERE wake_at IS NOT NULL", 1)
     await asyncio.to_thread(tick, replica, at(11, 9), "events")
     await publish(clean_platform, [balance(2, overdue_minor=70_000)], at(11, 9))
     await wait_for(url, "SELECT count(*) FROM loan WHERE balance_version = 2", 1)

@@ -79,13 +79,12 @@ CREATE TABLE attempt (
     state text NOT NULL CHECK (state IN ('planned', 'submitted', 'held', 'made', 'unknown', 'shadowed', 'ended')),
     end_reason text CHECK ((end_reason IS NOT NULL) = (state = 'ended')),
     wanted boolean NOT NULL,
-    submissions integer NOT NULL CHECK (submissions BETWEEN 0 AND 1000),
+    submissions integer NOT NULL CHECK (submissions BETWEEN 1 AND 1000),
     deferred_until timestamptz,
     submitted_at timestamptz,
     contact_point_id text,
     approval jsonb,
     PRIMARY KEY (borrower_id, attempt_id),
-    UNIQUE (borrower_id, currency, episode, step_key, plan_number),
     CHECK (due_at < expires_at AND planned_for < expires_at)
 ) WITH (fillfactor = 70)
 """,

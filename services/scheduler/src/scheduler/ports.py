@@ -25,7 +25,10 @@ class DossierStore(Protocol):
         ...
 
     async def save(self, tx: AsyncConnection, changes: Sequence[tuple[Dossier, Dossier]]) -> None:
-        """Write what differs between each dossier as it was loaded and as it is now."""
+        """Write what differs between each dossier as it was loaded and as it is now.
+
+        Steps that nobody has seen are not kept: every plan makes them anew from the facts, and `wake_at` says when.
+        """
         ...
 
     async def mark_contacts(self, tx: AsyncConnection, states: Mapping[tuple[str, str], Standing]) -> int:

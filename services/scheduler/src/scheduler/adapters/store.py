@@ -37,7 +37,7 @@ for _table, _fields in ((tables.loan, Loan._fields), (tables.attempt, Attempt._f
     assert _names(_table) == ("borrower_id", *_fields), "rows become values by position"
 
 _BORROWER_COLUMNS: Final = _names(tables.borrower)
-_UPSERTS: Final = {table: _upsert(table) for table in (tables.loan, tables.circumstance, tables.attempt)}
+_UPSERTS: Final = {table: _upsert(table) for table in (tables.loan, tables.circumstance)}
 
 
 _RANK: Final = f"array_position(ARRAY{list(STANDINGS_RISING)}, {{0}}.state)"
@@ -73,7 +73,7 @@ class PostgresDossiers:
             tables.attempt,
             rows,
             keys=("borrower_id", "attempt_id"),
-            where=f"t.submissions > 0 AND COALESCE({_RANK.format('t')} < {_RANK.format('r')}, true)",
+            where=f"COALESCE({_RANK.format('t')} < {_RANK.format('r')}, true)",
             returning=("attempt_id",),
         )
         if len(marked) == len(rows):
@@ -82,9 +82,9 @@ class PostgresDossiers:
             tx,
             tables.attempt,
             [{"borrower_id": borrower_id, "attempt_id": attempt_id} for borrower_id, attempt_id in states],
-            columns=("submissions",),
+            columns=("attempt_id",),
         )
-        return len(rows) - sum(1 for row in known if row.submissions > 0)
+        return len(rows) - len(known)
 
     async def record_submissions(self, tx: AsyncConnection, submissions: Sequence[AttemptSubmittedV1]) -> None:
         rows = [
@@ -112,23 +112,23 @@ class PostgresDossiers:
             for key, circumstance in after.profile.circumstances.items()
             if before.profile.circumstances.get(key) is not circumstance
         ]
-        await self._delete_attempts(tx, changes)
         attempts = [
-            (after.profile.borrower_id, before.attempts.get(key), attempt)
+            (after.profile.borrower_id, key in before.attempts, attempt)
             for before, after in changes
             for key, attempt in after.attempts.items()
-            if before.attempts.get(key) is not attempt
+            if before.attempts.get(key) is not attempt and not attempt.unseen
         ]
-        whole = [_attempt_row(borrower_id, a) for borrower_id, known, a in attempts if not _is_same_step(known, a)]
-        moved = [_attempt_move(borrower_id, a) for borrower_id, known, a in attempts if _is_same_step(known, a)]
+        whole = [_attempt_row(borrower_id, a) for borrower_id, is_known, a in attempts if not is_known]
+        moved = [_attempt_move(borrower_id, a) for borrower_id, is_known, a in attempts if is_known]
         referrals = [
             _referral_row(after.profile.borrower_id, referral)
             for before, after in changes
             for key, referral in after.referrals.items()
             if key not in before.referrals
         ]
-        for table, rows in ((tables.loan, loans), (tables.circumstance, circumstances), (tables.attempt, whole)):
+        for table, rows in ((tables.loan, loans), (tables.circumstance, circumstances)):
             await insert_rows(tx, table, rows, on_conflict=_UPSERTS[table])
+        await insert_rows(tx, tables.attempt, whole, on_conflict="raise")
         await update_rows(tx, tables.attempt, moved, keys=("borrower_id", "attempt_id"))
         await insert_rows(tx, tables.referral, referrals, on_conflict="raise")
 
@@ -145,20 +145,6 @@ class PostgresDossiers:
             if before.wake_at != after.wake_at
         ]
         await update_rows(tx, tables.borrower, wakes, keys=("borrower_id",))
-
-    async def _delete_attempts(self, tx: AsyncConnection, changes: Sequence[tuple[Dossier, Dossier]]) -> None:
-        gone = [
-            (after.profile.borrower_id, attempt_id)
-            for before, after in changes
-            for attempt_id in before.attempts
-            if attempt_id not in after.attempts
-        ]
-        if gone:
-            await tx.exec_driver_sql(
-                "DELETE FROM attempt t USING unnest($1::text[], $2::uuid[]) AS r(borrower_id, attempt_id) "
-                "WHERE t.borrower_id = r.borrower_id AND t.attempt_id = r.attempt_id AND t.submissions = 0",
-                ([borrower_id for borrower_id, _ in gone], [attempt_id for _, attempt_id in gone]),
-            )
 
     async def _load(self, tx: AsyncConnection, borrowers: Sequence[Row], now: datetime) -> dict[str, Dossier]:
         borrower_ids = [row.borrower_id for row in borrowers]
@@ -290,15 +276,6 @@ _MOVING_FIELDS: Final = (
     "approval",
 )
 """What changes once an attempt was handed over; the rest says which step it is."""
-
-
-def _is_same_step(known: Attempt | None, attempt: Attempt) -> bool:
-    return known is not None and (known.planned_for, known.expires_at, known.strategy, known.strategy_hash) == (
-        attempt.planned_for,
-        attempt.expires_at,
-        attempt.strategy,
-        attempt.strategy_hash,
-    )
 
 
 def _attempt_move(borrower_id: str, attempt: Attempt) -> dict[str, Any]:

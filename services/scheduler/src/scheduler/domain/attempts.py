@@ -89,7 +89,7 @@ class Attempt(NamedTuple):
 
     @property
     def unseen(self) -> bool:
-        """Never handed over: it can vanish without a trace."""
+        """Never handed over: it stands in the plan of the moment alone, and can vanish without a trace."""
         return self.state == "planned" and self.submissions == 0
 
     @property
