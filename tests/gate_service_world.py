@@ -17,8 +17,8 @@ from compliance_gate.adapters.calendars import OfficialCalendars
 from compliance_gate.adapters.evidence import evidence_of
 from compliance_gate.adapters.numbers import KeyedNumbers
 from compliance_gate.adapters.store import PostgresGateStore
-from compliance_gate.handlers.decisions import Desk
-from compliance_gate.handlers.gate import GateHandler
+from compliance_gate.handlers.desk import Desk
+from compliance_gate.handlers.gate import take_facts_and_submissions
 from compliance_gate.policy.book import PolicyBook, load_packs
 from shared.clock import VirtualClock
 from shared.contracts import (
@@ -163,17 +163,20 @@ class World:
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOW))
     lag_seconds: float = 0.0
     store: PostgresGateStore = field(default_factory=PostgresGateStore)
+    desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
-        desk = Desk(
+        self.desk = Desk(
             store=self.store,
             policies=BOOK,
+            numbers=NUMBERS,
             evidence_of=evidence_of,
+            clock=self.clock,
+            lag=lambda: self.lag_seconds,
             providers={"sms": "sms-http", "voice": "voice-http"},
             history_days=60,
             late_payment_hours=24,
         )
-        self.gate = GateHandler(desk=desk, numbers=NUMBERS, clock=self.clock, lag=lambda: self.lag_seconds)
 
     async def take(self, *records: Received[Any] | Message) -> list[Any]:
         """One batch, as `shared.kafka.consumer` runs it; what it publishes, replays included, as messages."""
@@ -181,7 +184,9 @@ class World:
         async with self.engine.begin() as tx:
             admission = await inbox.admit(tx, batch)
             answered: dict[inbox.Key, list[WireMessage]] = defaultdict(list)
-            fresh: Sequence[Outgoing] = await self.gate(tx, admission.new) if admission.new else ()
+            fresh: Sequence[Outgoing] = ()
+            if admission.new:
+                fresh = await take_facts_and_submissions(tx, admission.new, desk=self.desk)
             for outgoing in fresh:
                 assert outgoing.cause is not None
                 answered[outgoing.cause.key].append(encode(outgoing, source="decorum/compliance-gate"))

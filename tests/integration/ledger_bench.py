@@ -34,6 +34,7 @@ from shared.contracts.registry import BY_MESSAGE_TYPE
 from shared.kafka.records import Outgoing, Received
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import migrate
+from tests.works import KeptWork
 
 NOW = datetime(2026, 9, 16, 2, tzinfo=UTC)
 _numbers = count(1)
@@ -67,23 +68,17 @@ class Bench:
         return [answer.message for answer in answers]
 
     async def settle_promises(self) -> list[Message]:
-        added: list[Outgoing] = []
-
-        async def add(tx: object, messages: Sequence[Outgoing]) -> None:
-            added.extend(messages)
-
+        work = KeptWork(self.engine, service="ledger")
         loop = PromiseLoop(
             desk=self.desk,
-            engine=self.engine,
-            add_to_outbox=add,
-            after_commit=lambda: None,
+            work=work,
             batch_records_max=100,
             attempt_wait_seconds_max=3600,
         )
         while await loop.run_once():
             pass
-        self.published += [answer.message for answer in added]
-        return [answer.message for answer in added]
+        self.published += [answer.message for answer in work.published]
+        return [answer.message for answer in work.published]
 
     async def rows(self, query: str) -> list[Any]:
         async with self.engine.connect() as connection:

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance_gate.adapters import tables
 from compliance_gate.adapters.exports import decisions, latest_zone
 from compliance_gate.adapters.held_attempts import held_attempts
-from compliance_gate.adapters.store import PostgresSweepStore
 from compliance_gate.loops import PermitWatch, StopSweep
 from decorum_local import LocalPlatform
 from shared.contracts import (
@@ -23,13 +22,12 @@ from shared.contracts import (
     StopLiftedV1,
     StopOrderedV1,
 )
-from shared.kafka.publisher import Publisher
 from shared.kafka.records import unpack
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import downgrade, migrate
-from shared.postgres.outbox import Outbox
 from tests.databases import migrated_database
 from tests.gate_service_world import NOW, World, attempt, message_of, received
+from tests.works import KeptWork
 
 
 @pytest.fixture
@@ -45,9 +43,9 @@ async def world(database: str) -> AsyncIterator[World]:
     await engine.dispose()
 
 
-def sweep_store(engine: AsyncEngine) -> PostgresSweepStore:
-    publisher = Publisher(bootstrap_servers="127.0.0.1:1", client_id="never-started")
-    return PostgresSweepStore(engine, Outbox(source="decorum/compliance-gate", engine=engine, publisher=publisher))
+def sweep_of(world: World) -> tuple[StopSweep, KeptWork]:
+    work = KeptWork(world.engine, service="compliance-gate")
+    return StopSweep(desk=world.desk, work=work), work
 
 
 def stop(kind: str, value: str) -> StopOrderedV1:
@@ -85,14 +83,13 @@ async def test_a_stop_revokes_the_open_permits_of_its_scope_and_no_others(
     told = await world.take(attempt("B1"), attempt("B1", "B1-A2", channel="voice"), attempt("B2"))
     assert all(isinstance(each, ContactAllowedV1) for each in told)
     await world.take(stop(kind, value))
-    published = []
-    sweep = StopSweep(sweep_store(world.engine), world.clock, on_published=lambda: published.append(1))
+    sweep, work = sweep_of(world)
     while await sweep.run_once():
         pass
     revoked = await outbox(world.engine)
     assert {attempt_id for each in revoked for attempt_id in each.attempt_ids} == stopped
     assert all(each.reason == "stop" for each in revoked)
-    assert bool(published) == bool(stopped)
+    assert bool(work.wakes) == bool(stopped)
     assert await sweep.run_once() == 0
 
 
@@ -106,7 +103,7 @@ async def test_a_lifted_stop_revokes_nothing_and_a_new_one_of_the_same_scope_hol
     await world.take(lifted)
     [told] = await world.take(attempt("B1"))
     assert isinstance(told, ContactAllowedV1)
-    sweep = StopSweep(sweep_store(world.engine), world.clock, on_published=lambda: None)
+    sweep, _ = sweep_of(world)
     assert await sweep.run_once() == 0
     world.clock.move_to(NOW + timedelta(minutes=2))
     await world.take(received(stop("channel", "sms"), at=world.clock.now(), ce_id="again"))
@@ -120,7 +117,8 @@ async def test_a_permit_that_is_long_over_and_has_no_end_is_counted_and_keeps_it
 
     async def overdue(minutes: int) -> float | None:
         world.clock.move_to(NOW + timedelta(minutes=minutes))
-        watch = PermitWatch(sweep_store(world.engine), world.clock, overdue=timedelta(minutes=60))
+        work = KeptWork(world.engine, service="compliance-gate")
+        watch = PermitWatch(desk=world.desk, work=work, overdue=timedelta(minutes=60))
         assert await watch.run_once() == 0
         assert REGISTRY.get_sample_value("decorum_gate_permits_open") == 1
         return REGISTRY.get_sample_value("decorum_gate_permits_overdue")

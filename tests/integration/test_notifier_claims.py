@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifier.domain.permits import Revocation
+from notifier.handlers.inbound import take_inbound
 from notifier.ports import Answer, Claim, Claimed, Inbound, SendRequest
 from shared.contracts import Channel, ContactNotMadeV1, ReplyReceivedV1
 from tests.notifier_world import database
@@ -61,7 +62,7 @@ async def says(one: Rig, text: str) -> None:
         in_reply_to=None,
     )
     async with one.work.begin() as tx:
-        await one.work.publish(tx, await one.inbound.on_inbound(tx, [said]))
+        await one.work.publish(tx, await take_inbound(tx, [said], desk=one.desk))
 
 
 async def instants(engine: AsyncEngine) -> tuple[datetime | None, datetime | None]:

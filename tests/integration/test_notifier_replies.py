@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifier import metrics
 from notifier.domain.signatures import signature
+from notifier.handlers.inbound import take_inbound
 from notifier.handlers.webhooks import WebhookGuard, inbound_webhook, receipts_webhook
 from notifier.ports import Claim, Inbound
 from shared.contracts import (
@@ -44,18 +45,17 @@ class Hooks:
         self.rig = rig
         self.guard = WebhookGuard(
             secret=SECRET,
-            clock=rig.clock,
-            deliveries=rig.deliveries,
+            desk=rig.desk,
             work=rig.work,
             in_flight=lambda change: None,
-            stopped=lambda: None,
+            silenced=rig.ends.check_all,
         )
         channels: tuple[Channel, ...] = ("sms", "voice")
         self.endpoints: dict[str, Any] = {}
         for channel in channels:
-            self.endpoints[f"{channel}/receipts"] = receipts_webhook(channel, self.guard, rig.receipts)
+            self.endpoints[f"{channel}/receipts"] = receipts_webhook(channel, self.guard)
             self.endpoints[f"{channel}/inbound"] = inbound_webhook(
-                channel, self.guard, rig.inbound, lambda number: rig.sealer.hash_number(number) if number else None
+                channel, self.guard, lambda number: rig.sealer.hash_number(number) if number else None
             )
 
     async def post(self, path: str, body: dict[str, Any] | bytes, **headers: str) -> Response:
@@ -242,7 +242,7 @@ async def test_two_numbers_that_use_one_id_in_one_batch_are_both_heard(engine: A
         for number, text in ((NUMBER, "好的"), (NUMBER, "好的"), (others, "退订"))
     ]
     async with rig.work.begin() as tx:
-        replies = await rig.inbound.on_inbound(tx, said)
+        replies = await take_inbound(tx, said, desk=rig.desk)
     heard = of(ReplyReceivedV1, [reply.message for reply in replies])
     assert sorted((reply.borrower_id, reply.intent) for reply in heard) == [("B1", "other"), ("B2", "stop")]
     await rig.send_all()

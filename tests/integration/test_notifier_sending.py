@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifier.loops.desk import Pace
+from notifier.loops.requests import Pace
 from notifier.ports import Claim, SendResult
 from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactUnknownV1
 from tests.notifier_world import database, replicas
@@ -250,7 +250,7 @@ async def test_of_two_results_of_one_claim_in_one_batch_none_is_lost(engine: Asy
         async with replica(engine, carrier.url) as rig:
             key = (f"B{number}", f"A{number}", 1)
             await rig.consume(borrower(key[0], f"+861380013800{number}"), allowed(key[0], key[1]))
-            claim = Claim(channel="sms", provider="http", owner=rig.desk.owner, now=START, lease_seconds=9, limit=9)
+            claim = Claim(channel="sms", provider="http", owner=rig.sending.owner, now=START, lease_seconds=9, limit=9)
             async with engine.begin() as tx:
                 assert len(await rig.store.claim(tx, claim)) == 1
             for outcome in outcomes:

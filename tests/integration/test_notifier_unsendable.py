@@ -30,8 +30,8 @@ class SpeechlessTexts:
 async def test_an_attempt_that_cannot_be_put_into_words_was_not_made(engine: AsyncEngine, carrier: HttpCarrier) -> None:
     async with replica(engine, carrier.url) as rig:
         provider = FakeProvider()
-        desk = dataclasses.replace(rig.desk, texts=SpeechlessTexts())
-        rig.dispatches = [DispatchLoop(desk, provider, rig.results, rig.pace)]
+        sending = dataclasses.replace(rig.sending, texts=SpeechlessTexts())
+        rig.dispatches = [DispatchLoop(sending, provider, rig.results, rig.pace)]
         await rig.consume(borrower(), allowed())
         await rig.send_all()
         await rig.settle()

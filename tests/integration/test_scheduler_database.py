@@ -19,16 +19,15 @@ from scheduler.adapters.store import PostgresDossiers
 from scheduler.domain.attempts import after_report
 from scheduler.domain.planning import Dossier
 from scheduler.handlers.contacts import CONTACT_TYPES, record_contacts
+from scheduler.handlers.desk import Desk
 from scheduler.handlers.plans import keep_plans
 from scheduler.loops import ReleaseLoop
 from shared.clock import VirtualClock
 from shared.contracts import AttemptSubmittedV1, BorrowerUpdatedV1, Message
 from shared.contracts.registry import BY_MESSAGE_TYPE
-from shared.kafka.publisher import Publisher
 from shared.kafka.records import Received, unpack
 from shared.postgres.engine import create_engine
 from shared.postgres.migrations import downgrade, migrate
-from shared.postgres.outbox import Outbox
 from tests.unit.scheduler_cases import (
     PLAYBOOK,
     at,
@@ -45,6 +44,7 @@ from tests.unit.scheduler_cases import (
     reviewed,
     unknown,
 )
+from tests.works import KeptWork
 
 
 @dataclass
@@ -62,11 +62,9 @@ class Replica:
         others = [r for r in batch if not isinstance(r.message, CONTACT_TYPES)]
         async with self.engine.begin() as tx:
             if others:
-                await keep_plans(
-                    tx, others, store=PostgresDossiers(), playbook=self.releases.playbook, clock=self.clock
-                )
+                await keep_plans(tx, others, desk=self.releases.desk)
             if contacts:
-                await record_contacts(tx, contacts, store=PostgresDossiers())
+                await record_contacts(tx, contacts, desk=self.releases.desk)
 
     async def rows(self, table: sa.Table) -> Sequence[Any]:
         async with self.engine.connect() as tx:
@@ -106,16 +104,8 @@ async def start(database_url: str) -> AsyncIterator[Callable[[], Awaitable[Repli
         engine = create_engine(database_url, application_name="test", connections_max=4)
         engines.append(engine)
         clock = VirtualClock(at(10, 20))
-        publisher = Publisher(bootstrap_servers="127.0.0.1:1", client_id="unused")
-        releases = ReleaseLoop(
-            engine=engine,
-            outbox=Outbox(source="decorum/scheduler", engine=engine, publisher=publisher),
-            store=PostgresDossiers(),
-            playbook=PLAYBOOK,
-            clock=clock,
-            borrowers_max=7,
-            on_released=lambda: None,
-        )
+        desk = Desk(store=PostgresDossiers(), playbook=PLAYBOOK, clock=clock)
+        releases = ReleaseLoop(desk=desk, work=KeptWork(engine, service="scheduler"), borrowers_max=7)
         return Replica(engine=engine, releases=releases, clock=clock)
 
     yield one
@@ -127,7 +117,8 @@ async def test_a_confirmation_of_an_opt_out_is_kept_and_handed_over_once_whateve
     start: Callable[[], Awaitable[Replica]],
 ) -> None:
     replica = await start()
-    replica.releases = replace(replica.releases, playbook=replace(PLAYBOOK, confirms_opt_outs=True))
+    desk = replace(replica.releases.desk, playbook=replace(PLAYBOOK, confirms_opt_outs=True))
+    replica.releases = replace(replica.releases, desk=desk)
     await replica.learns(borrower(), balance())
     said = {"contact_point_id": "cp-1", "attempt_id": "a-1", "loans": ("l-1",)}
     for minute in (0, 5):

@@ -68,9 +68,6 @@ class FakeWork:
     async def publish(self, tx: Tx, messages: Sequence[Outgoing]) -> None:
         self.published.extend(messages)
 
-    def committed(self, published: int) -> None:
-        pass
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:

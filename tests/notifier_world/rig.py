@@ -16,24 +16,22 @@ from notifier.adapters.permit_store import PostgresPermits
 from notifier.adapters.receipt_store import PostgresDeliveries, PostgresReceipts
 from notifier.adapters.sealing import AesGcmSealer
 from notifier.adapters.templates import Lender, TemplateBook
-from notifier.adapters.work import OutboxWork
-from notifier.handlers.contacts import ContactHandlers
-from notifier.handlers.inbound import InboundHandlers
-from notifier.handlers.permits import PermitHandlers
-from notifier.handlers.receipts import ReceiptHandlers
-from notifier.loops.desk import Desk, Pace
+from notifier.handlers.contacts import keep_contacts
+from notifier.handlers.desk import Desk
+from notifier.handlers.permits import keep_stops, take_decisions
+from notifier.loops.requests import Pace, Sending
 from notifier.loops.sending import DispatchLoop, LookupLoop, ResultLoop
 from notifier.loops.shadow import ShadowLoop
 from notifier.loops.upkeep import EndLoop, UpkeepLoop
 from notifier.ports import Provider
+from notifier.router import DECIDED, STOPS
 from notifier.settings import SHIPPED_TEMPLATES
 from shared.clock import VirtualClock
-from shared.contracts import Channel, Message
+from shared.contracts import BorrowerUpdatedV1, Channel, Message
 from shared.contracts.registry import BY_CE_TYPE
-from shared.kafka.publisher import Publisher
 from shared.kafka.records import Outgoing, Received, unpack
-from shared.postgres.outbox import Outbox
 from tests.notifier_world.messages import START, received
+from tests.works import KeptWork
 
 MASTER_KEY = bytes(range(32))
 LENDER = Lender(names={"zh": "晨光消费金融", "en": "Dawnlight Consumer Finance"}, agency_regions=frozenset({"US"}))
@@ -57,31 +55,23 @@ class Rig:
         self.sealer = AesGcmSealer(MASTER_KEY)
         self.woken: list[str] = []
         self.in_flight = 0
-        outbox = Outbox(
-            source="decorum/notifier",
-            engine=engine,
-            publisher=Publisher(bootstrap_servers="localhost:1", client_id="none"),
-        )
-        self.work = OutboxWork(engine=engine, outbox=outbox, wake_outbox=lambda: None)
+        self.work = KeptWork(engine, service="notifier")
         names: dict[Channel, str] = {p.channel: p.name for p in providers}
         self.store = PostgresPermits(providers=names)
-        self.deliveries = PostgresDeliveries()
-        self.permits = PermitHandlers(permits=self.store, clock=self.clock)
-        self.contacts = ContactHandlers(contacts=PostgresContacts(sealer=self.sealer), permits=self.permits)
-        self.receipts = ReceiptHandlers(receipts=PostgresReceipts(), clock=self.clock)
-        self.inbound = InboundHandlers(
-            store=PostgresInbound(),
-            permits=self.permits,
+        self.desk = Desk(
+            permits=self.store,
+            contacts=PostgresContacts(sealer=self.sealer),
+            receipts=PostgresReceipts(),
+            inbound=PostgresInbound(),
+            deliveries=PostgresDeliveries(),
             sealer=self.sealer,
             clock=self.clock,
             default_zone="Asia/Shanghai",
         )
-        self.desk = Desk(
+        self.sending = Sending(
+            desk=self.desk,
             work=self.work,
-            permits=self.store,
-            sealer=self.sealer,
             texts=TEXTS,
-            clock=self.clock,
             owner=f"{owner}-{os.getpid()}",
             in_flight=self._count,
             wake=self.woken.append,
@@ -89,17 +79,15 @@ class Rig:
         self.pace = pace or Pace(
             rate_per_second=100_000, requests_max=256, claim_records_max=400, lease_seconds=30, timeout_seconds=10
         )
-        self.results = ResultLoop(self.desk)
+        self.results = ResultLoop(self.sending)
         live = () if shadow else providers
-        self.dispatches = [DispatchLoop(self.desk, provider, self.results, self.pace) for provider in live]
+        self.dispatches = [DispatchLoop(self.sending, provider, self.results, self.pace) for provider in live]
         self.shadows = [
-            ShadowLoop(self.desk, channel=p.channel, provider=p.name, pace=self.pace) for p in providers if shadow
+            ShadowLoop(self.sending, channel=p.channel, provider=p.name, pace=self.pace) for p in providers if shadow
         ]
-        self.lookups = LookupLoop(self.desk, {p.channel: p for p in live}, self.results, lease_seconds=30)
-        self.ends = EndLoop(
-            work=self.work, permits=self.store, clock=self.clock, decisions=self.permits, inbound=self.inbound
-        )
-        self.upkeep = UpkeepLoop(work=self.work, receipts=self.receipts, deliveries=self.deliveries, clock=self.clock)
+        self.lookups = LookupLoop(self.sending, {p.channel: p for p in live}, self.results, lease_seconds=30)
+        self.ends = EndLoop(desk=self.desk, work=self.work)
+        self.upkeep = UpkeepLoop(desk=self.desk, work=self.work)
 
     def _count(self, change: int) -> None:
         self.in_flight += change
@@ -115,15 +103,15 @@ class Rig:
     async def consume_batch(self, records: Sequence[Received[Any]]) -> list[Outgoing]:
         """Hand records to their handlers in one transaction; what they answer also goes to the outbox, to be read."""
         by_handler = (
-            (self.contacts.on_borrowers, ("BorrowerUpdatedV1",)),
-            (self.permits.on_stops, ("StopOrderedV1", "StopLiftedV1")),
-            (self.permits.on_decisions, ("ContactAllowedV1", "PermitRevokedV1")),
+            (keep_contacts, (BorrowerUpdatedV1,)),
+            (keep_stops, STOPS),
+            (take_decisions, DECIDED),
         )
         answers: list[Outgoing] = []
         async with self.work.begin() as tx:
             for handler, types in by_handler:
-                batch = [r for r in records if type(r.message).__name__ in types]
-                answers += await handler(tx, batch) if batch else ()
+                batch = [r for r in records if isinstance(r.message, types)]
+                answers += await handler(tx, batch, desk=self.desk) if batch else ()
             await self.work.publish(tx, answers)
         return answers
 

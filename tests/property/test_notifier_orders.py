@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from notifier.domain.permits import Stop, forbids
 from notifier.domain.rates import TokenBucket
 from notifier.domain.receipts import RESULT_OF, Receipt, ReceiptStatus, standing_result
+from notifier.handlers.desk import Desk
 from notifier.handlers.outgoing import ends_of_permits
-from notifier.handlers.permits import PermitHandlers
-from notifier.handlers.receipts import ReceiptHandlers
-from notifier.loops.desk import Desk, Pace
+from notifier.handlers.permits import keep_stops, take_decisions
+from notifier.handlers.receipts import apply_waiting, take_receipts
+from notifier.loops.requests import Pace, Sending
 from notifier.loops.sending import DispatchLoop, LookupLoop, ResultLoop
 from shared.clock import VirtualClock
 from shared.contracts import ContactMadeV1, ContactNotMadeV1, ContactProgressedV1, ContactUnknownV1
@@ -37,21 +38,28 @@ class Replica:
         self.store = FakePermits(providers={"sms": "fake"})
         self.receipts = FakeReceipts(self.store)
         self.work = FakeWork()
-        self.decisions = PermitHandlers(permits=self.store, clock=self.clock)
-        self.receipt_handlers = ReceiptHandlers(receipts=self.receipts, clock=self.clock)
-        desk = Desk(
-            work=self.work,
+        unused = cast("Any", None)
+        self.desk = Desk(
             permits=self.store,
+            contacts=unused,
+            receipts=self.receipts,
+            inbound=unused,
+            deliveries=unused,
             sealer=PlainSealer(),
-            texts=PlainTexts(),
             clock=self.clock,
+            default_zone="Asia/Shanghai",
+        )
+        sending = Sending(
+            desk=self.desk,
+            work=self.work,
+            texts=PlainTexts(),
             owner="one",
             in_flight=lambda change: None,
             wake=lambda name: None,
         )
-        self.results = ResultLoop(desk)
-        self.dispatch_loop = DispatchLoop(desk, self.provider, self.results, PACE)
-        self.lookups = LookupLoop(desk, {"sms": self.provider}, self.results, lease_seconds=30)
+        self.results = ResultLoop(sending)
+        self.dispatch_loop = DispatchLoop(sending, self.provider, self.results, PACE)
+        self.lookups = LookupLoop(sending, {"sms": self.provider}, self.results, lease_seconds=30)
 
     async def take(self, action: Any) -> None:
         """A message arrives, a receipt arrives, or (by name) something is done."""
@@ -69,14 +77,14 @@ class Replica:
                 await self.end(START)
             case Receipt():
                 async with self.work.begin() as tx:
-                    await self.work.publish(tx, await self.receipt_handlers.on_receipts(tx, [action]))
+                    await self.work.publish(tx, await take_receipts(tx, [action], desk=self.desk))
             case _:
                 await self._consume(action)
 
     async def _consume(self, message: Any) -> None:
-        handler = self.decisions.on_stops if hasattr(message, "stop_id") else self.decisions.on_decisions
+        handler = keep_stops if hasattr(message, "stop_id") else take_decisions
         async with self.work.begin() as tx:
-            await self.work.publish(tx, await handler(tx, [received(message)]))
+            await self.work.publish(tx, await handler(tx, [received(message)], desk=self.desk))
 
     async def end(self, now: Any) -> None:
         async with self.work.begin() as tx:
@@ -91,7 +99,7 @@ class Replica:
         for action in ("end", "send", "write", "lose the leases", "look up", "write"):
             await self.take(action)
         async with self.work.begin() as tx:
-            _, messages = await self.receipt_handlers.apply_waiting(tx, limit=100)
+            _, messages = await apply_waiting(tx, desk=self.desk, limit=100)
             await self.work.publish(tx, messages)
         await self.end(START + timedelta(days=1))
 

@@ -32,6 +32,7 @@ from shared.loops import Loop, NextDueAt, RunOnce
 from shared.observability import logging
 from shared.postgres.engine import create_engine, service_database_url
 from shared.postgres.outbox import RELAY_RECORDS_MAX, Outbox
+from shared.postgres.work import OutboxWork, Work
 from shared.simulation import Rest, SimulationControl
 
 Mode = Literal["live", "shadow"]
@@ -154,6 +155,7 @@ class Service:
             group=name, topics=topics, engine=self.engine, publisher=self.publisher, clock=self.clock
         )
         self.outbox = Outbox(source=f"decorum/{name}", engine=self.engine, publisher=self.publisher)
+        self.work: Work = OutboxWork(self.engine, self.outbox, on_published=lambda: self.wake("outbox"))
         self.in_flight_requests = 0
         self.kafka_away: str | None = None
         """Why the broker could not be reached at the last attempt."""
@@ -183,9 +185,9 @@ class Service:
         """Register a batch handler for `message_types`."""
         return self.consumer.handles(*message_types)
 
-    def after_batch(self, hook: Callable[[], None]) -> None:
-        """Call `hook` after each committed batch, for example to wake a loop."""
-        self.consumer.after_batch(hook)
+    def after_batch(self, hook: Callable[[], None], *, of: Collection[type[Message]]) -> None:
+        """Call `hook` after each committed batch with a message of these types, for example to wake a loop."""
+        self.consumer.after_batch(hook, of=of)
 
     def add_loop(
         self,

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from compliance_gate import metrics
 from compliance_gate.domain import Stop
+from compliance_gate.handlers.desk import Desk
 from compliance_gate.handlers.revocations import revocation_message
 from compliance_gate.handlers.sequences import Sequences
-from compliance_gate.ports import GateStore, OpenPermit, PermitWatchStore, StopSweepStore, Tx
+from compliance_gate.ports import OpenPermit, Tx
 from shared import ids
-from shared.clock import Clock
 from shared.contracts import PermitRevokedV1, RevocationScope
 from shared.kafka.records import Outgoing
+from shared.postgres.work import Work
 
 SWEEP_BORROWERS_MAX: Final = 500
 log = structlog.get_logger()
-
-
-class SweepStore(GateStore, StopSweepStore, Protocol):
-    """The sweep locks and revokes as the handler does."""
 
 
 class Pacer:
@@ -60,30 +56,30 @@ class StopSweep:
 
     name: Final = "stops"
 
-    def __init__(self, store: SweepStore, clock: Clock, *, on_published: Callable[[], None]) -> None:
-        self._store = store
-        self._clock = clock
-        self._on_published = on_published
+    def __init__(self, *, desk: Desk, work: Work) -> None:
+        self._desk = desk
+        self._work = work
         self.pacer = Pacer(1.0)
 
     async def run_once(self) -> int:
         """Revoke for up to `SWEEP_BORROWERS_MAX` borrowers; the number of revocations."""
         if not self.pacer.passes():
             return 0
-        async with self._store.begin() as tx:
-            stops = await self._store.stops(tx)
-            borrower_ids = await self._store.borrowers_to_stop(tx, stops, limit=SWEEP_BORROWERS_MAX) if stops else []
+        store = self._desk.store
+        async with self._work.begin() as tx:
+            stops = await store.stops(tx)
+            borrower_ids = await store.borrowers_to_stop(tx, stops, limit=SWEEP_BORROWERS_MAX) if stops else []
             revocations = await self._revoke(tx, stops, borrower_ids) if borrower_ids else 0
         if revocations:
             self.pacer.call()
-            self._on_published()
             log.info("stops.swept", revocations=revocations)
         return revocations
 
     async def _revoke(self, tx: Tx, stops: tuple[Stop, ...], borrower_ids: list[str]) -> int:
-        locked = await self._store.lock_borrowers(tx, borrower_ids)
+        store, now = self._desk.store, self._desk.clock.now()
+        locked = await store.lock_borrowers(tx, borrower_ids)
         sequences = Sequences({borrower_id: row.sequence for borrower_id, row in locked.items()})
-        left = await self._store.open_permits(tx, borrower_ids)
+        left = await store.open_permits(tx, borrower_ids)
         revoked = []
         for stop in stops:
             for borrower_id in borrower_ids:
@@ -91,10 +87,10 @@ class StopSweep:
                 if covered:
                     left = [permit for permit in left if permit not in covered]
                     number = sequences.next(borrower_id)
-                    revoked.append((_outgoing(stop, covered, number, self._clock.now()), covered))
-        await self._store.record_revocations(tx, revoked)
-        await self._store.save_sequences(tx, sequences.changed)
-        await self._store.publish(tx, [outgoing for outgoing, _ in revoked])
+                    revoked.append((_outgoing(stop, covered, number, now), covered))
+        await store.record_revocations(tx, revoked)
+        await store.save_sequences(tx, sequences.changed)
+        await self._work.publish(tx, [outgoing for outgoing, _ in revoked])
         metrics.REVOCATIONS.labels("stop").inc(len(revoked))
         return len(revoked)
 
@@ -139,16 +135,18 @@ class PermitWatch:
 
     name: Final = "permits"
 
-    def __init__(self, store: PermitWatchStore, clock: Clock, *, overdue: timedelta) -> None:
-        self._store = store
-        self._clock = clock
+    def __init__(self, *, desk: Desk, work: Work, overdue: timedelta) -> None:
+        self._desk = desk
+        self._work = work
         self._overdue = overdue
         self._pacer = Pacer(5.0)
 
     async def run_once(self) -> int:
         """Set the gauges; never has items."""
         if self._pacer.passes():
-            counts = await self._store.permit_counts(ended_before=self._clock.now() - self._overdue)
+            async with self._work.begin() as tx:
+                ended_before = self._desk.clock.now() - self._overdue
+                counts = await self._desk.store.permit_counts(tx, ended_before=ended_before)
             metrics.PERMITS_OPEN.set(counts.open)
             metrics.PERMITS_OVERDUE.set(counts.overdue)
             if counts.overdue:

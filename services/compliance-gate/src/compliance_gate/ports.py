@@ -6,7 +6,6 @@ The values that pass through come first. None of them holds a number, a name or 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -247,27 +246,11 @@ class GateStore(Protocol):
         """Write the last sequence number given, per borrower."""
         ...
 
-
-class StopSweepStore(Protocol):
-    """What the sweep of stops needs beside the locks."""
-
-    def begin(self) -> AbstractAsyncContextManager[Tx]:
-        """A transaction: committed at the end of the block, rolled back by an exception."""
-        ...
-
     async def borrowers_to_stop(self, tx: Tx, stops: Sequence[Stop], *, limit: int) -> list[str]:
         """Borrowers with an open permit, not revoked, inside a stop's scope."""
         ...
 
-    async def publish(self, tx: Tx, messages: Sequence[Outgoing]) -> None:
-        """Write messages to the outbox of this transaction."""
-        ...
-
-
-class PermitWatchStore(Protocol):
-    """What the watch over permits needs."""
-
-    async def permit_counts(self, *, ended_before: datetime) -> PermitCounts:
+    async def permit_counts(self, tx: Tx, *, ended_before: datetime) -> PermitCounts:
         """Open permits, and those of them that ended before an instant without anybody saying how."""
         ...
 

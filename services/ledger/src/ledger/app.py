@@ -22,9 +22,7 @@ def build(platform: PlatformSettings, own: LedgerSettings) -> Service:
     router.subscribe(service, desk)
     promises = PromiseLoop(
         desk=desk,
-        engine=service.engine,
-        add_to_outbox=service.outbox.add,
-        after_commit=lambda: service.wake("outbox"),
+        work=service.work,
         batch_records_max=own.promise_batch_records_max,
         attempt_wait_seconds_max=own.promise_attempt_wait_seconds_max,
     )
@@ -40,7 +38,7 @@ def _add_loops(service: Service, promises: PromiseLoop) -> None:
         full_run=promises.batch_records_max,
         pace_seconds=PROMISES_PACE_SECONDS,
     )
-    service.after_batch(lambda: service.wake(PromiseLoop.name))
+    service.after_batch(lambda: service.wake(PromiseLoop.name), of=service.consumer.message_types)
 
 
 app = app_of(build, LedgerSettings, PREFIX)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.handlers.desk import Desk
 from ledger.handlers.promises import announce, settle_promises
-from shared.kafka.records import Outgoing
+from shared.postgres.work import Work
 
 log = structlog.get_logger()
-AddToOutbox = Callable[[AsyncConnection, Sequence[Outgoing]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +22,14 @@ class PromiseLoop:
     name: ClassVar[str] = "promises"
 
     desk: Desk
-    engine: AsyncEngine
-    add_to_outbox: AddToOutbox
-    after_commit: Callable[[], None]
+    work: Work
     batch_records_max: int
     attempt_wait_seconds_max: float
 
     async def run_once(self) -> int:
         """Settle one batch; the number of borrowers that were worked on."""
         store, limit = self.desk.store, self.batch_records_max
-        async with self.engine.begin() as tx:
+        async with self.work.begin() as tx:
             replies = await store.take_promise_requests(
                 tx, waited_seconds_max=self.attempt_wait_seconds_max, limit=limit
             )
@@ -45,12 +40,11 @@ class PromiseLoop:
             await store.lock_borrowers(tx, borrower_ids)
             settled = await settle_promises(tx, borrower_ids, replies, desk=self.desk)
             messages = await announce(tx, settled, {}, desk=self.desk)
-            await self.add_to_outbox(tx, messages)
-        self.after_commit()
+            await self.work.publish(tx, messages)
         log.info("promises.settled", borrowers=len(borrower_ids), messages=len(messages))
         return len(borrower_ids)
 
     async def next_due_at(self) -> datetime | None:
         """The earliest end of grace of an open promise."""
-        async with self.engine.connect() as tx:
+        async with self.work.begin() as tx:
             return await self.desk.store.next_grace_end(tx)

@@ -19,13 +19,9 @@ from notifier.adapters.phone_numbers import to_e164
 from notifier.adapters.receipt_store import PostgresDeliveries, PostgresReceipts
 from notifier.adapters.sealing import AesGcmSealer
 from notifier.adapters.templates import Lender, TemplateBook
-from notifier.adapters.work import OutboxWork
-from notifier.handlers.contacts import ContactHandlers
-from notifier.handlers.inbound import InboundHandlers
-from notifier.handlers.permits import PermitHandlers
-from notifier.handlers.receipts import ReceiptHandlers
+from notifier.handlers.desk import Desk
 from notifier.handlers.webhooks import WebhookGuard
-from notifier.loops.desk import Desk, Pace
+from notifier.loops.requests import Pace, Sending
 from notifier.loops.sending import RESULTS_RECORDS_MAX, DispatchLoop, LookupLoop, ResultLoop
 from notifier.loops.shadow import ShadowLoop
 from notifier.loops.upkeep import ENDS_RECORDS_MAX, EndLoop, UpkeepLoop
@@ -47,46 +43,49 @@ def build(platform: PlatformSettings, own: NotifierSettings) -> Service:
     service = Service(name="notifier", topics=router.TOPICS, settings=platform)
     hash_key = base64.b64decode(own.number_hash_key) if own.number_hash_key else None
     sealer = AesGcmSealer(base64.b64decode(own.sealing_key), number_hash_key=hash_key)
-    work = OutboxWork(engine=service.engine, outbox=service.outbox, wake_outbox=lambda: service.wake("outbox"))
     providers = _providers(own)
     names = {provider.channel: provider.name for provider, _ in providers}
-    store = PostgresPermits(providers=names)
-    deliveries = PostgresDeliveries()
-    permits = PermitHandlers(permits=store, clock=service.clock)
-    contacts = ContactHandlers(contacts=PostgresContacts(sealer=sealer), permits=permits)
-    receipts = ReceiptHandlers(receipts=PostgresReceipts(), clock=service.clock)
-    inbound = InboundHandlers(
-        store=PostgresInbound(), permits=permits, sealer=sealer, clock=service.clock, default_zone=own.default_zone
+    desk = Desk(
+        permits=PostgresPermits(providers=names),
+        contacts=PostgresContacts(sealer=sealer),
+        receipts=PostgresReceipts(),
+        inbound=PostgresInbound(),
+        deliveries=PostgresDeliveries(),
+        sealer=sealer,
+        clock=service.clock,
+        default_zone=own.default_zone,
     )
-    router.subscribe(service, contacts, permits)
+    router.subscribe(service, desk)
+    ends = EndLoop(desk=desk, work=service.work)
+
+    def end_blocked() -> None:
+        ends.check_all()
+        service.wake(EndLoop.name)
+
     guard = WebhookGuard(
         secret=own.webhook_secret.encode(),
-        clock=service.clock,
-        deliveries=deliveries,
-        work=work,
+        desk=desk,
+        work=service.work,
         in_flight=service.in_flight,
-        stopped=lambda: service.wake(EndLoop.name),
+        silenced=end_blocked,
     )
 
     def hash_of(number: str) -> bytes | None:
         normal = to_e164(number, default_region=own.default_region)
         return None if normal is None else sealer.hash_number(normal)
 
-    router.serve(service, guard, receipts, inbound, hash_of)
-    desk = Desk(
-        work=work,
-        permits=store,
-        sealer=sealer,
+    router.serve(service, guard, hash_of)
+    sending = Sending(
+        desk=desk,
+        work=service.work,
         texts=texts,
-        clock=service.clock,
         owner=f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}",
         in_flight=service.in_flight,
         wake=service.wake,
     )
-    sending = _sending(desk, providers, own, live=service.mode == "live")
-    ends = EndLoop(work=work, permits=store, clock=service.clock, decisions=permits, inbound=inbound)
-    upkeep = UpkeepLoop(work=work, receipts=receipts, deliveries=deliveries, clock=service.clock)
-    _add_loops(service, sending, ends, upkeep)
+    lines = _lines(sending, providers, own, live=service.mode == "live")
+    _add_loops(service, lines, ends, UpkeepLoop(desk=desk, work=service.work))
+    service.after_batch(end_blocked, of=router.STOPS)
     return service
 
 
@@ -116,7 +115,7 @@ def _providers(own: NotifierSettings) -> Providers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sending:
+class _Lines:
     """The loops that send, and their providers, which must be opened first and closed last.
 
     In shadow mode there is no provider; what a live process has left uncertain is unknown then.
@@ -142,8 +141,8 @@ class _Sending:
             await provider.stop()
 
 
-def _sending(desk: Desk, providers: Providers, own: NotifierSettings, *, live: bool) -> _Sending:
-    results = ResultLoop(desk)
+def _lines(sending: Sending, providers: Providers, own: NotifierSettings, *, live: bool) -> _Lines:
+    results = ResultLoop(sending)
     paced = [
         (
             provider,
@@ -158,24 +157,24 @@ def _sending(desk: Desk, providers: Providers, own: NotifierSettings, *, live: b
         for provider, rate in providers
     ]
     asked = [provider for provider, _ in paced] if live else []
-    return _Sending(
+    return _Lines(
         providers=asked,
-        dispatches=[DispatchLoop(desk, provider, results, pace) for provider, pace in paced if live],
+        dispatches=[DispatchLoop(sending, provider, results, pace) for provider, pace in paced if live],
         shadows=[
-            ShadowLoop(desk, channel=provider.channel, provider=provider.name, pace=pace)
+            ShadowLoop(sending, channel=provider.channel, provider=provider.name, pace=pace)
             for provider, pace in paced
             if not live
         ],
         results=results,
         lookups=LookupLoop(
-            desk, {provider.channel: provider for provider in asked}, results, lease_seconds=own.lease_seconds
+            sending, {provider.channel: provider for provider in asked}, results, lease_seconds=own.lease_seconds
         ),
     )
 
 
-def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: UpkeepLoop) -> None:
-    service.background(sending.start, sending.stop)
-    service.add_loop(ResultLoop.name, sending.results.run_once, idle_seconds=0.5, full_run=RESULTS_RECORDS_MAX)
+def _add_loops(service: Service, lines: _Lines, ends: EndLoop, upkeep: UpkeepLoop) -> None:
+    service.background(lines.start, lines.stop)
+    service.add_loop(ResultLoop.name, lines.results.run_once, idle_seconds=0.5, full_run=RESULTS_RECORDS_MAX)
     service.add_loop(
         EndLoop.name,
         ends.run_once,
@@ -185,14 +184,17 @@ def _add_loops(service: Service, sending: _Sending, ends: EndLoop, upkeep: Upkee
         pace_seconds=ENDS_PACE_SECONDS,
     )
     service.add_loop(UpkeepLoop.name, upkeep.run_once, idle_seconds=2.0)
-    service.add_loop(LookupLoop.name, sending.lookups.run_once, idle_seconds=1.0)
-    woken = [EndLoop.name]
-    sending_loops: tuple[DispatchLoop | ShadowLoop, ...] = (*sending.dispatches, *sending.shadows)
+    service.add_loop(LookupLoop.name, lines.lookups.run_once, idle_seconds=1.0)
+    sending_loops: tuple[DispatchLoop | ShadowLoop, ...] = (*lines.dispatches, *lines.shadows)
     for loop in sending_loops:
         service.add_loop(loop.name, loop.run_once, idle_seconds=0.2, rests="while_lines_are_down")
-        woken.append(loop.name)
-    for name in woken:
-        service.after_batch(lambda name=name: service.wake(name))  # type: ignore[misc]
+
+    def wake() -> None:
+        service.wake(EndLoop.name)
+        for loop in sending_loops:
+            service.wake(loop.name)
+
+    service.after_batch(wake, of=router.DECIDED)
 
 
 app = app_of(build, NotifierSettings, PREFIX)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -22,25 +21,8 @@ from shared.contracts import (
     NotMadeReason,
     ReplyIntent,
 )
-from shared.kafka.records import Outgoing
 
 Tx = AsyncConnection
-
-
-class Work(Protocol):
-    """Transactions that this code owns, and the outbox inside them."""
-
-    def begin(self) -> AbstractAsyncContextManager[Tx]:
-        """A transaction: committed at the end of the block, rolled back by an exception."""
-        ...
-
-    async def publish(self, tx: Tx, messages: Sequence[Outgoing]) -> None:
-        """Write messages to the outbox in this transaction."""
-        ...
-
-    def committed(self, published: int) -> None:
-        """Say after a commit that so many messages wait in the outbox."""
-        ...
 
 
 PermitKey = tuple[str, str, int]

@@ -9,6 +9,7 @@ from scheduler.adapters.store import PostgresDossiers
 from scheduler.adapters.strategy_files import read_book
 from scheduler.domain.attempts import Waits
 from scheduler.domain.planning import Playbook
+from scheduler.handlers.desk import Desk
 from scheduler.loops import ReleaseLoop
 from scheduler.settings import PREFIX, SchedulerSettings
 from shared.service import PlatformSettings, Service, app_of
@@ -25,18 +26,9 @@ def build(platform: PlatformSettings, own: SchedulerSettings) -> Service:
         confirms_opt_outs=own.opt_out_confirmation,
     )
     service = Service(name="scheduler", topics=router.TOPICS, settings=platform)
-    store = PostgresDossiers()
-    router.subscribe(service, store, playbook, on_planned=lambda: service.wake(ReleaseLoop.name))
-    releases = ReleaseLoop(
-        engine=service.engine,
-        outbox=service.outbox,
-        store=store,
-        playbook=playbook,
-        clock=service.clock,
-        borrowers_max=own.release_borrowers_max,
-        on_released=lambda: service.wake("outbox"),
-    )
-    _add_loops(service, releases)
+    desk = Desk(store=PostgresDossiers(), playbook=playbook, clock=service.clock)
+    router.subscribe(service, desk)
+    _add_loops(service, ReleaseLoop(desk=desk, work=service.work, borrowers_max=own.release_borrowers_max))
     return service
 
 
@@ -49,6 +41,7 @@ def _add_loops(service: Service, releases: ReleaseLoop) -> None:
         rests="outside_releases",
         full_run=releases.borrowers_max,
     )
+    service.after_batch(lambda: service.wake(ReleaseLoop.name), of=router.PLANNED)
 
 
 app = app_of(build, SchedulerSettings, PREFIX)

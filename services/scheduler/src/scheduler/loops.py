@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scheduler import metrics
-from scheduler.domain.planning import Dossier, Playbook
+from scheduler.domain.planning import Dossier
 from scheduler.domain.releasing import Released, release
-from scheduler.ports import DossierStore
+from scheduler.handlers.desk import Desk
 from shared import ids
-from shared.clock import Clock
 from shared.contracts.attempts import AttemptSubmittedV1
 from shared.kafka.records import Outgoing
-from shared.postgres.outbox import Outbox
+from shared.postgres.work import Work
 
 AFTER_FAILURE: Final = timedelta(hours=1)
 log = structlog.get_logger()
@@ -29,38 +27,33 @@ log = structlog.get_logger()
 class ReleaseLoop:
     """Any number of replicas run it at once: a borrower that one of them holds is passed over by the others.
 
-    Amounts are those of the moment, read under the borrower's lock. `on_released` runs after the commit.
+    Amounts are those of the moment, read under the borrower's lock.
     """
 
     name: ClassVar[str] = "release"
 
-    engine: AsyncEngine
-    outbox: Outbox
-    store: DossierStore
-    playbook: Playbook
-    clock: Clock
+    desk: Desk
+    work: Work
     borrowers_max: int
-    on_released: Callable[[], None]
 
     async def run_once(self) -> int:
         """Release one bounded batch of borrowers; how many they were."""
-        now = self.clock.now()
-        async with self.engine.begin() as tx:
-            due = await self.store.claim_due(tx, now=now, borrowers_max=self.borrowers_max)
+        store, now = self.desk.store, self.desk.clock.now()
+        async with self.work.begin() as tx:
+            due = await store.claim_due(tx, now=now, borrowers_max=self.borrowers_max)
             released = [self._release(dossier, now) for dossier in due.values()]
             submissions = _in_order(released)
-            await self.store.save(tx, list(zip(due.values(), (r.dossier for r in released), strict=True)))
-            await self.store.record_submissions(tx, submissions)
-            await self.outbox.add(tx, [*_submitted(submissions, now), *_referred(released, now)])
+            await store.save(tx, list(zip(due.values(), (r.dossier for r in released), strict=True)))
+            await store.record_submissions(tx, submissions)
+            await self.work.publish(tx, [*_submitted(submissions, now), *_referred(released, now)])
         if due:
             _count(released, submissions, now)
-            self.on_released()
         return len(due)
 
     def _release(self, dossier: Dossier, now: datetime) -> Released:
         """One borrower's release; a defect that only this one meets waits an hour and holds up nobody else."""
         try:
-            return release(dossier, self.playbook, now)
+            return release(dossier, self.desk.playbook, now)
         except Exception as error:  # edge of the loop: without this one dossier would stop all releases
             log.error("release.failed", borrower_id=dossier.profile.borrower_id, exc_info=error)
             metrics.RELEASES_FAILED.inc()
@@ -68,8 +61,8 @@ class ReleaseLoop:
 
     async def next_due_at(self) -> datetime | None:
         """When there will be something to release."""
-        async with self.engine.connect() as tx:
-            return await self.store.next_wake_at(tx)
+        async with self.work.begin() as tx:
+            return await self.desk.store.next_wake_at(tx)
 
 
 def _in_order(released: Sequence[Released]) -> list[AttemptSubmittedV1]:

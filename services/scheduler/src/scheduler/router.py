@@ -1,44 +1,23 @@
-"""Which topics the scheduler reads, in which order, and which handler takes their messages."""
+"""Which topics the scheduler reads, in which order, and which handler takes their messages; no logic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from scheduler.domain.planning import Playbook
 from scheduler.handlers.contacts import CONTACT_TYPES, record_contacts
+from scheduler.handlers.desk import Desk
 from scheduler.handlers.plans import FACT_TYPES, REPORT_TYPES, keep_plans
-from scheduler.ports import DossierStore
 from shared.contracts.registry import DECISIONS, LEDGER_ENTRIES, LOAN_EVENTS, OPERATOR_ACTIONS, OUTCOMES, REPLIES
-from shared.kafka.records import Outgoing, Received
 from shared.service import Service
 
 TOPICS: Final = (LOAN_EVENTS, LEDGER_ENTRIES, REPLIES, OPERATOR_ACTIONS, OUTCOMES, DECISIONS)
 """In order of priority."""
+PLANNED: Final = (*FACT_TYPES, *REPORT_TYPES)
+"""What may change a plan. A contact that was made takes a step that the plan knew as taken already."""
 
 
-def subscribe(service: Service, store: DossierStore, playbook: Playbook, *, on_planned: Callable[[], None]) -> None:
-    """Register the handlers: facts and reports of a batch are applied together, contacts that were made after them.
-
-    `on_planned` runs after each committed batch that may have changed a plan.
-    """
-    planned = False
-
-    @service.handles(*FACT_TYPES, *REPORT_TYPES)
-    async def on_events(tx: AsyncConnection, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
-        nonlocal planned
-        planned = True
-        return await keep_plans(tx, batch, store=store, playbook=playbook, clock=service.clock)
-
-    @service.handles(*CONTACT_TYPES)
-    async def on_contacts(tx: AsyncConnection, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
-        return await record_contacts(tx, batch, store=store)
-
-    @service.after_batch
-    def wake() -> None:
-        nonlocal planned
-        if planned:
-            planned = False
-            on_planned()
+def subscribe(service: Service, desk: Desk) -> None:
+    """Register the handlers: facts and reports of a batch are applied together, contacts that were made after them."""
+    service.handles(*PLANNED)(partial(keep_plans, desk=desk))
+    service.handles(*CONTACT_TYPES)(partial(record_contacts, desk=desk))

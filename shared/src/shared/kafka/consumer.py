@@ -81,7 +81,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._publisher = publisher
         self._clock = clock
         self._handlers: list[tuple[frozenset[type[Message]], Handler]] = []
-        self._after_batch: list[Callable[[], None]] = []
+        self._after_batch: list[tuple[frozenset[type[Message]], Callable[[], None]]] = []
         self._expected: dict[Partition, int | None] = {}
         self._fuse = Fuse()
         self._batch_lock = asyncio.Lock()
@@ -101,9 +101,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
         return register
 
-    def after_batch(self, hook: Callable[[], None]) -> None:
-        """Call `hook` after each batch that changed something, once its transaction is committed."""
-        self._after_batch.append(hook)
+    def after_batch(self, hook: Callable[[], None], *, of: Collection[type[Message]]) -> None:
+        """Call `hook` after each batch with a message of these types, once its transaction is committed."""
+        self._after_batch.append((frozenset(of), hook))
 
     async def on_batch(self, records: Sequence[RawRecord], consumer: DrainingConsumer) -> None:
         """Take one polled batch through to the commit of its offsets, or leave it to be polled again."""
@@ -156,8 +156,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.state.transient = None
         self._fuse = batch.fuse_after(refused)
         self._count(batch, refused)
-        for hook in self._after_batch:
-            hook()
+        seen = {type(received.message) for received in batch.decoded}
+        for types, hook in self._after_batch:
+            if not types.isdisjoint(seen):
+                hook()
 
     def _note_transient(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
-
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_gate.adapters.decision_records import DecisionRecords
 from compliance_gate.adapters.fact_reads import FactReads
 from compliance_gate.adapters.fact_writes import FactWrites
 from compliance_gate.domain.facts import Stop
 from compliance_gate.ports import PermitCounts, Tx
-from shared.kafka.records import Outgoing
-from shared.postgres.outbox import Outbox
 
 _TO_STOP: Final = """
 SELECT DISTINCT p.borrower_id FROM permit p
@@ -36,31 +31,12 @@ SELECT count(*) AS open, count(*) FILTER (WHERE expires_at <= $1) AS overdue FRO
 class PostgresGateStore(FactWrites, FactReads, DecisionRecords):
     """Implements `ports.GateStore`."""
 
-
-class PostgresSweepStore(PostgresGateStore):
-    """Implements `ports.StopSweepStore` and `ports.PermitWatchStore`: work with transactions of its own."""
-
-    def __init__(self, engine: AsyncEngine, outbox: Outbox) -> None:
-        self._engine = engine
-        self._outbox = outbox
-
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Tx]:
-        """A transaction: committed at the end of the block, rolled back by an exception."""
-        async with self._engine.begin() as tx:
-            yield tx
-
     async def borrowers_to_stop(self, tx: Tx, stops: Sequence[Stop], *, limit: int) -> list[str]:
         """Borrowers with an open permit, not revoked, inside a stop's scope."""
         arrays = ([stop.scope for stop in stops], [stop.value or "" for stop in stops], limit)
         return list((await tx.exec_driver_sql(_TO_STOP, arrays)).scalars())
 
-    async def publish(self, tx: Tx, messages: Sequence[Outgoing]) -> None:
-        """Write messages to the outbox of this transaction."""
-        await self._outbox.add(tx, messages)
-
-    async def permit_counts(self, *, ended_before: datetime) -> PermitCounts:
+    async def permit_counts(self, tx: Tx, *, ended_before: datetime) -> PermitCounts:
         """Open permits, and those of them that ended before an instant without anybody saying how."""
-        async with self._engine.connect() as connection:
-            row = (await connection.exec_driver_sql(_COUNTS, (ended_before,))).one()
+        row = (await tx.exec_driver_sql(_COUNTS, (ended_before,))).one()
         return PermitCounts(open=row.open, overdue=row.overdue)

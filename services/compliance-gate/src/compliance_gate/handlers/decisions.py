@@ -16,6 +16,7 @@ import msgspec
 from compliance_gate import metrics
 from compliance_gate.domain import Allowed, Attempt, Facts, OptOut, PastContact, decide
 from compliance_gate.domain.kept_facts import EMPTY_FACTS, NO_NUMBER_FACTS, NumberFacts, Profile, facts_of
+from compliance_gate.handlers.desk import Desk
 from compliance_gate.handlers.other_clocks import as_of, begun, seen_at
 from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import (
@@ -28,11 +29,8 @@ from compliance_gate.handlers.submissions import (
 )
 from compliance_gate.ports import (
     AttemptKey,
-    EvidenceMaker,
-    GateStore,
     HeldReview,
     NewDecision,
-    Policies,
     PriorPermit,
     StoredDecision,
     SubmissionKey,
@@ -43,21 +41,6 @@ from shared.contracts import Decision as DecisionMessage
 from shared.kafka.records import Outgoing, Received
 
 Submission = Received[AttemptSubmittedV1]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What decisions are made with. `providers` tells which provider carries a channel.
-
-    `late_payment_hours`: how long a payment that the balance does not show puts attempts off.
-    """
-
-    store: GateStore
-    policies: Policies
-    evidence_of: EvidenceMaker
-    providers: Mapping[str, str]
-    history_days: int
-    late_payment_hours: int
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 from compliance_gate import metrics
 from compliance_gate.domain.kept_facts import Profile
-from compliance_gate.handlers.decisions import Desk, decide_submissions
+from compliance_gate.handlers.decisions import decide_submissions
+from compliance_gate.handlers.desk import Desk
 from compliance_gate.handlers.projection import project
 from compliance_gate.handlers.revocations import Surroundings, revoke, triggers_of
 from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import usable_point
-from compliance_gate.ports import FactRows, Lag, LockedBorrower, Numbers, Tx
-from shared.clock import Clock
+from compliance_gate.ports import FactRows, LockedBorrower, Tx
 from shared.contracts import AttemptSubmittedV1, StopLiftedV1, StopOrderedV1
 from shared.errors import Transient
 from shared.kafka.records import Outgoing, Received
@@ -34,99 +34,87 @@ class _Held:
     sequences: Sequences
 
 
-class GateHandler:
-    """Takes a batch of facts and submissions through one transaction."""
-
-    def __init__(self, *, desk: Desk, numbers: Numbers, clock: Clock, lag: Lag) -> None:
-        self._desk = desk
-        self._store = desk.store
-        self._numbers = numbers
-        self._clock = clock
-        self._lag = lag
-        self._stops_changed = False
-
-    def take_stops_changed(self) -> bool:
-        """Whether stops came since this was asked last."""
-        changed, self._stops_changed = self._stops_changed, False
-        return changed
-
-    async def __call__(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
-        """Apply every fact of `batch`, end the permits that they forbid, decide its submissions in order."""
-        facts = [record for record in batch if not isinstance(record.message, AttemptSubmittedV1)]
-        submissions = [record for record in batch if isinstance(record.message, AttemptSubmittedV1)]
-        rows = project(facts, self._numbers)
-        held = await self._lock(tx, rows, facts, submissions)
-        now = self._clock.now()  # after the locks, which may have taken their time
-        answers = await self._apply(tx, facts, rows, held, now) if facts else []
-        if submissions:
-            answers += await decide_submissions(
-                tx,
-                submissions,
-                desk=self._desk,
-                profiles=held.profiles,
-                sequences=held.sequences,
-                now=now,
-                lag_seconds=int(min(self._lag(), _LAG_SECONDS_MAX)),
-            )
-        if held.sequences.changed:
-            await self._store.save_sequences(tx, held.sequences.changed)
-        return answers
-
-    async def _lock(
-        self,
-        tx: Tx,
-        rows: FactRows,
-        facts: Sequence[Received[Any]],
-        submissions: Sequence[Received[AttemptSubmittedV1]],
-    ) -> _Held:
-        """Borrowers in id order, among them those who share a number that something is said about; then numbers."""
-        holders = await self._store.holders(
+async def take_facts_and_submissions(tx: Tx, batch: Sequence[Received[Any]], *, desk: Desk) -> Sequence[Outgoing]:
+    """Apply every fact of `batch`, end the permits that they forbid, decide its submissions in order."""
+    facts = [record for record in batch if not isinstance(record.message, AttemptSubmittedV1)]
+    submissions = [record for record in batch if isinstance(record.message, AttemptSubmittedV1)]
+    rows = project(facts, desk.numbers)
+    held = await _lock(tx, rows, facts, submissions, desk=desk)
+    now = desk.clock.now()  # after the locks, which may have taken their time
+    answers = await _apply(tx, facts, rows, held, desk=desk, now=now) if facts else []
+    if submissions:
+        answers += await decide_submissions(
             tx,
-            number_keys={row["number_key"] for row in rows.number_holders},
-            contact_points={
-                (fact.key[0], fact.values["contact_point_id"])
-                for fact in rows.consents
-                if fact.values["contact_point_id"] is not None
-            },
-        )
-        borrower_ids = {record.borrower_id for record in (*facts, *submissions) if _is_about_a_borrower(record)}
-        borrowers = await self._store.lock_borrowers(tx, borrower_ids.union(*holders.values()))
-        profiles = _profiles_after(borrowers, rows)
-        points = (usable_point(record.message, profiles[record.borrower_id]) for record in submissions)
-        numbers = {*holders, *(point.number_key for point in points if point is not None)}
-        await self._store.lock_numbers(tx, numbers)
-        return _Held(
-            borrowers=borrowers,
-            numbers=numbers,
-            profiles=profiles,
-            sequences=Sequences({borrower_id: row.sequence for borrower_id, row in borrowers.items()}),
-        )
-
-    async def _apply(
-        self, tx: Tx, facts: Sequence[Received[Any]], rows: FactRows, held: _Held, now: datetime
-    ) -> list[Outgoing]:
-        """Write facts and end the permits that they forbid."""
-        written = await self._store.write_facts(tx, rows)
-        self._stops_changed = self._stops_changed or bool(rows.stops)
-        said_on = {number_key for number_key, _, _ in written.suppressed}
-        permits = await self._store.open_permits(tx, list(held.borrowers), number_keys=said_on)
-        if not said_on <= set(held.numbers) or any(p.borrower_id not in held.borrowers for p in permits):
-            raise Transient("a number got another holder meanwhile")
-        around = Surroundings(
-            written=written,
-            profiles_before={borrower_id: row.profile for borrower_id, row in held.borrowers.items()},
+            submissions,
+            desk=desk,
             profiles=held.profiles,
-            permits=permits,
+            sequences=held.sequences,
+            now=now,
+            lag_seconds=int(min(desk.lag(), _LAG_SECONDS_MAX)),
         )
-        if not permits:
-            return []
-        revoked = revoke(triggers_of(facts, around), permits, held.sequences, now)
-        if not revoked:
-            return []
-        await self._store.record_revocations(tx, revoked)
-        for outgoing, _ in revoked:
-            metrics.REVOCATIONS.labels(outgoing.message.reason).inc()  # type: ignore[attr-defined]
-        return [outgoing for outgoing, _ in revoked]
+    if held.sequences.changed:
+        await desk.store.save_sequences(tx, held.sequences.changed)
+    return answers
+
+
+async def _lock(
+    tx: Tx,
+    rows: FactRows,
+    facts: Sequence[Received[Any]],
+    submissions: Sequence[Received[AttemptSubmittedV1]],
+    *,
+    desk: Desk,
+) -> _Held:
+    """Borrowers in id order, among them those who share a number that something is said about; then numbers."""
+    store = desk.store
+    holders = await store.holders(
+        tx,
+        number_keys={row["number_key"] for row in rows.number_holders},
+        contact_points={
+            (fact.key[0], fact.values["contact_point_id"])
+            for fact in rows.consents
+            if fact.values["contact_point_id"] is not None
+        },
+    )
+    borrower_ids = {record.borrower_id for record in (*facts, *submissions) if _is_about_a_borrower(record)}
+    borrowers = await store.lock_borrowers(tx, borrower_ids.union(*holders.values()))
+    profiles = _profiles_after(borrowers, rows)
+    points = (usable_point(record.message, profiles[record.borrower_id]) for record in submissions)
+    numbers = {*holders, *(point.number_key for point in points if point is not None)}
+    await store.lock_numbers(tx, numbers)
+    return _Held(
+        borrowers=borrowers,
+        numbers=numbers,
+        profiles=profiles,
+        sequences=Sequences({borrower_id: row.sequence for borrower_id, row in borrowers.items()}),
+    )
+
+
+async def _apply(
+    tx: Tx, facts: Sequence[Received[Any]], rows: FactRows, held: _Held, *, desk: Desk, now: datetime
+) -> list[Outgoing]:
+    """Write facts and end the permits that they forbid."""
+    store = desk.store
+    written = await store.write_facts(tx, rows)
+    said_on = {number_key for number_key, _, _ in written.suppressed}
+    permits = await store.open_permits(tx, list(held.borrowers), number_keys=said_on)
+    if not said_on <= set(held.numbers) or any(p.borrower_id not in held.borrowers for p in permits):
+        raise Transient("a number got another holder meanwhile")
+    around = Surroundings(
+        written=written,
+        profiles_before={borrower_id: row.profile for borrower_id, row in held.borrowers.items()},
+        profiles=held.profiles,
+        permits=permits,
+    )
+    if not permits:
+        return []
+    revoked = revoke(triggers_of(facts, around), permits, held.sequences, now)
+    if not revoked:
+        return []
+    await store.record_revocations(tx, revoked)
+    for outgoing, _ in revoked:
+        metrics.REVOCATIONS.labels(outgoing.message.reason).inc()  # type: ignore[attr-defined]
+    return [outgoing for outgoing, _ in revoked]
 
 
 def _is_about_a_borrower(record: Received[Any]) -> bool:

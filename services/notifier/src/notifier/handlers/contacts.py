@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from notifier.handlers.permits import PermitHandlers
-from notifier.ports import ContactStore, Profile, Tx
+from notifier.handlers.desk import Desk
+from notifier.handlers.permits import end_blocked_of
+from notifier.ports import Profile, Tx
 from shared.contracts import BorrowerUpdatedV1
 from shared.kafka.records import Outgoing, Received
 
 
-class ContactHandlers:
-    """Handlers over one store of contact data."""
-
-    def __init__(self, *, contacts: ContactStore, permits: PermitHandlers) -> None:
-        self._contacts = contacts
-        self._permits = permits
-
-    async def on_borrowers(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
-        """Keep the newest profiles, and end permits for contact points that are no longer used."""
-        changed = set(await self._contacts.put(tx, [_profile(received) for received in batch]))
-        return await self._permits.end_blocked_of(tx, [r for r in batch if r.borrower_id in changed])
+async def keep_contacts(tx: Tx, batch: Sequence[Received[Any]], *, desk: Desk) -> Sequence[Outgoing]:
+    """Keep the newest profiles, and end permits for contact points that are no longer used."""
+    changed = set(await desk.contacts.put(tx, [_profile(received) for received in batch]))
+    return await end_blocked_of(tx, [r for r in batch if r.borrower_id in changed], desk=desk)
 
 
 def _profile(received: Received[Any]) -> Profile:

@@ -8,51 +8,45 @@ from typing import Any, Final
 import msgspec
 
 from notifier.domain.permits import Permit, Revocation, Stop
+from notifier.handlers.desk import Desk
 from notifier.handlers.outgoing import answers, ends_of_permits
-from notifier.ports import PermitStore, Tx
-from shared.clock import Clock
+from notifier.ports import Tx
 from shared.contracts import ContactAllowedV1, PermitRevokedV1, StopLiftedV1, StopOrderedV1
 from shared.kafka.records import Outgoing, Received
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class PermitHandlers:
-    """Handlers over one store. `stops_changed` is set when permits of anybody may have to end."""
+async def take_decisions(tx: Tx, batch: Sequence[Received[Any]], *, desk: Desk) -> Sequence[Outgoing]:
+    """Store permits and revocations together, then end at once what may not be used."""
+    await desk.permits.add(tx, [_permit(r.message) for r in batch if isinstance(r.message, ContactAllowedV1)])
+    revocations = [_revocation(r.message) for r in batch if isinstance(r.message, PermitRevokedV1)]
+    await desk.permits.revoke(tx, revocations, holding={received.borrower_id for received in batch})
+    return await end_blocked_of(tx, batch, desk=desk)
 
-    def __init__(self, *, permits: PermitStore, clock: Clock) -> None:
-        self.stops_changed = True
-        self._permits = permits
-        self._clock = clock
 
-    async def on_decisions(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
-        """Store permits and revocations together, then end at once what may not be used."""
-        await self._permits.add(tx, [_permit(r.message) for r in batch if isinstance(r.message, ContactAllowedV1)])
-        revocations = [_revocation(r.message) for r in batch if isinstance(r.message, PermitRevokedV1)]
-        await self._permits.revoke(tx, revocations, holding={received.borrower_id for received in batch})
-        return await self.end_blocked_of(tx, batch)
+async def keep_stops(tx: Tx, batch: Sequence[Received[Any]], *, desk: Desk) -> Sequence[Outgoing]:
+    """Keep stops; from this commit on no claim passes them, and a loop ends the permits that wait."""
+    await desk.permits.set_stops(tx, [_stop(received.message) for received in batch])
+    return ()
 
-    async def end_blocked_of(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
-        """End the unused permits of the batch's borrowers that something forbids now."""
-        causes = {received.borrower_id: received for received in batch}
-        now = self._clock.now()
-        ends = await self._permits.end_blocked(tx, now=now, borrower_ids=sorted(causes), limit=_ALL)
-        return answers(ends, causes, now=now)
 
-    async def end_blocked_by_borrowers(self, tx: Tx, borrower_ids: Collection[str]) -> list[Outgoing]:
-        """As `end_blocked_of`, where what forbids them is what borrowers said and not a record.
+async def end_blocked_of(tx: Tx, batch: Sequence[Received[Any]], *, desk: Desk) -> Sequence[Outgoing]:
+    """End the unused permits of the batch's borrowers that something forbids now."""
+    causes = {received.borrower_id: received for received in batch}
+    now = desk.clock.now()
+    ends = await desk.permits.end_blocked(tx, now=now, borrower_ids=sorted(causes), limit=_ALL)
+    return answers(ends, causes, now=now)
 
-        A claim in hand is waited for; one that has not seen what was said finds them ended.
-        """
-        now = self._clock.now()
-        ends = await self._permits.end_blocked(tx, now=now, borrower_ids=sorted(borrower_ids), limit=_ALL)
-        return ends_of_permits(ends, now=now)
 
-    async def on_stops(self, tx: Tx, batch: Sequence[Received[Any]]) -> Sequence[Outgoing]:
-        """Keep stops; from this commit on no claim passes them, and a loop ends the permits that wait."""
-        await self._permits.set_stops(tx, [_stop(received.message) for received in batch])
-        self.stops_changed = True
-        return ()
+async def end_blocked_by_borrowers(tx: Tx, borrower_ids: Collection[str], *, desk: Desk) -> list[Outgoing]:
+    """As `end_blocked_of`, where what forbids them is what borrowers said and not a record.
+
+    A claim in hand is waited for; one that has not seen what was said finds them ended.
+    """
+    now = desk.clock.now()
+    ends = await desk.permits.end_blocked(tx, now=now, borrower_ids=sorted(borrower_ids), limit=_ALL)
+    return ends_of_permits(ends, now=now)
 
 
 _ALL: Final = 100_000

@@ -7,52 +7,49 @@ from collections.abc import Sequence
 from notifier import metrics
 from notifier.domain.permits import rises
 from notifier.domain.receipts import Receipt
+from notifier.handlers.desk import Desk
 from notifier.handlers.outgoing import end_of_permit, progress
-from notifier.ports import KnownAttempt, ReceiptStore, Tx
-from shared.clock import Clock
+from notifier.ports import KnownAttempt, Tx
 from shared.contracts import ContactResult, further
 from shared.kafka.records import Outgoing
 
 
-class ReceiptHandlers:
-    """Stores and applies receipts, in any order and any number of copies."""
+async def take_receipts(tx: Tx, batch: Sequence[Receipt], *, desk: Desk) -> list[Outgoing]:
+    """Store the receipts of a batch of deliveries, in any order and any number of copies; apply the new ones whose
+    attempt is known.
+    """
+    now = desk.clock.now()
+    known = await desk.receipts.lock_attempts(tx, [receipt.attempt_id for receipt in batch], now=now)
+    new = await desk.receipts.add(tx, batch, applied=frozenset(known))
+    for receipt in batch:
+        metrics.RECEIPTS.labels(receipt.channel, receipt.status, "received").inc()
+    return await _apply(tx, new, dict(known), desk=desk)
 
-    def __init__(self, *, receipts: ReceiptStore, clock: Clock) -> None:
-        self._receipts = receipts
-        self._clock = clock
 
-    async def on_receipts(self, tx: Tx, batch: Sequence[Receipt]) -> list[Outgoing]:
-        """Store the receipts of a batch of deliveries; apply the new ones whose attempt is known."""
-        now = self._clock.now()
-        known = await self._receipts.lock_attempts(tx, [receipt.attempt_id for receipt in batch], now=now)
-        new = await self._receipts.add(tx, batch, applied=frozenset(known))
-        for receipt in batch:
-            metrics.RECEIPTS.labels(receipt.channel, receipt.status, "received").inc()
-        return await self._apply(tx, new, dict(known))
+async def apply_waiting(tx: Tx, *, desk: Desk, limit: int) -> tuple[int, list[Outgoing]]:
+    """Apply receipts that came before their attempt was known; how many, and what to publish."""
+    waiting = await desk.receipts.take_waiting(tx, limit=limit)
+    if not waiting:
+        return 0, []
+    now = desk.clock.now()
+    known = await desk.receipts.lock_attempts(tx, [receipt.attempt_id for receipt in waiting], now=now)
+    return len(waiting), await _apply(tx, waiting, dict(known), desk=desk)
 
-    async def apply_waiting(self, tx: Tx, *, limit: int) -> tuple[int, list[Outgoing]]:
-        """Apply receipts that came before their attempt was known; how many, and what to publish."""
-        waiting = await self._receipts.take_waiting(tx, limit=limit)
-        if not waiting:
-            return 0, []
-        now = self._clock.now()
-        known = await self._receipts.lock_attempts(tx, [receipt.attempt_id for receipt in waiting], now=now)
-        return len(waiting), await self._apply(tx, waiting, dict(known))
 
-    async def _apply(self, tx: Tx, receipts: Sequence[Receipt], known: dict[str, KnownAttempt]) -> list[Outgoing]:
-        now = self._clock.now()
-        proofs: dict[str, tuple[KnownAttempt, Receipt, ContactResult]] = {}
-        messages: list[Outgoing] = []
-        for receipt in receipts:
-            attempt = known.get(receipt.attempt_id)
-            if attempt is None:
-                metrics.RECEIPTS.labels(receipt.channel, receipt.status, "waiting").inc()
-                continue
-            if receipt.attempt_id not in proofs and rises(attempt.state, "made"):
-                messages.append(end_of_permit(attempt.ended, now=now))
-            before = proofs[receipt.attempt_id][2] if receipt.attempt_id in proofs else attempt.result or "sent"
-            proofs[receipt.attempt_id] = (attempt, receipt, further(before, receipt.result))
-            messages.append(progress(attempt.ended, receipt, now=now))
-            metrics.RECEIPTS.labels(receipt.channel, receipt.status, "applied").inc()
-        await self._receipts.prove(tx, list(proofs.values()), now=now)
-        return messages
+async def _apply(tx: Tx, receipts: Sequence[Receipt], known: dict[str, KnownAttempt], *, desk: Desk) -> list[Outgoing]:
+    now = desk.clock.now()
+    proofs: dict[str, tuple[KnownAttempt, Receipt, ContactResult]] = {}
+    messages: list[Outgoing] = []
+    for receipt in receipts:
+        attempt = known.get(receipt.attempt_id)
+        if attempt is None:
+            metrics.RECEIPTS.labels(receipt.channel, receipt.status, "waiting").inc()
+            continue
+        if receipt.attempt_id not in proofs and rises(attempt.state, "made"):
+            messages.append(end_of_permit(attempt.ended, now=now))
+        before = proofs[receipt.attempt_id][2] if receipt.attempt_id in proofs else attempt.result or "sent"
+        proofs[receipt.attempt_id] = (attempt, receipt, further(before, receipt.result))
+        messages.append(progress(attempt.ended, receipt, now=now))
+        metrics.RECEIPTS.labels(receipt.channel, receipt.status, "applied").inc()
+    await desk.receipts.prove(tx, list(proofs.values()), now=now)
+    return messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -13,16 +13,17 @@ import structlog
 from notifier import metrics
 from notifier.domain.receipts import Receipt, ReceiptStatus
 from notifier.domain.signatures import DELIVERY_HEADER, RefusalReason, check_delivery
+from notifier.handlers.desk import Desk
 from notifier.handlers.group_commit import GroupCommit, TooManyWaiting
-from notifier.handlers.inbound import InboundHandlers
-from notifier.handlers.receipts import ReceiptHandlers
-from notifier.ports import DeliveryLog, Inbound, Tx, Work
-from shared.clock import Clock
+from notifier.handlers.inbound import silences, take_inbound
+from notifier.handlers.receipts import take_receipts
+from notifier.ports import Inbound, Tx
 from shared.contracts import Channel
 from shared.contracts.types import Identifier, Instant
 from shared.http import Request, Response
 from shared.kafka.records import Outgoing
 from shared.postgres.engine import is_transient
+from shared.postgres.work import Work
 
 DELIVERY_AGE_SECONDS_MAX: Final = 300
 DELIVERY_KEPT: Final = timedelta(seconds=4 * DELIVERY_AGE_SECONDS_MAX)
@@ -38,6 +39,7 @@ _STATUS_OF: Final[dict[RefusalReason, int]] = {
 }
 SMS_STATUSES: Final[frozenset[ReceiptStatus]] = frozenset({"delivered", "failed"})
 Item = TypeVar("Item")
+Taken = TypeVar("Taken", contravariant=True)
 log = structlog.get_logger()
 
 
@@ -67,18 +69,25 @@ class WebhookGuard:
     """What every delivery is checked against."""
 
     secret: bytes
-    clock: Clock
-    deliveries: DeliveryLog
+    desk: Desk
     work: Work
     in_flight: Callable[[int], None]
-    stopped: Callable[[], None]
-    """Called after a commit that may have brought a stop: permits that wait may have to end."""
+    silenced: Callable[[], None]
+    """Called after a commit that brought a refusal: permits that wait may have to end."""
 
 
 class _Refused(Exception):
     def __init__(self, reason: RefusalReason) -> None:
         super().__init__(reason)
         self.reason: RefusalReason = reason
+
+
+class Apply(Protocol[Taken]):
+    """A handler of what carriers deliver."""
+
+    def __call__(self, tx: Tx, batch: Sequence[Taken], /, *, desk: Desk) -> Awaitable[list[Outgoing]]:
+        """Store the new ones of `batch` in the caller's transaction; what to publish."""
+        ...
 
 
 class Webhook(Generic[Item]):
@@ -91,7 +100,7 @@ class Webhook(Generic[Item]):
         channel: Channel,
         guard: WebhookGuard,
         read: Callable[[bytes], Item],
-        apply: Callable[[Tx, Sequence[Item]], Awaitable[list[Outgoing]]],
+        apply: Apply[Item],
     ) -> None:
         self._kind = kind
         self._channel = channel
@@ -103,7 +112,7 @@ class Webhook(Generic[Item]):
     async def __call__(self, request: Request) -> Response:
         """The endpoint."""
         guard = self._guard
-        now = guard.clock.now()
+        now = guard.desk.clock.now()
         reason = check_delivery(
             request.headers, request.body, secret=guard.secret, now=now, age_seconds_max=DELIVERY_AGE_SECONDS_MAX
         )
@@ -134,17 +143,17 @@ class Webhook(Generic[Item]):
     async def _store(self, batch: Sequence[tuple[str, Item]]) -> list[bool]:
         guard = self._guard
         async with guard.work.begin() as tx:
-            unseen = set(await guard.deliveries.note(tx, [delivery for delivery, _ in batch], now=guard.clock.now()))
+            now = guard.desk.clock.now()
+            unseen = set(await guard.desk.deliveries.note(tx, [delivery for delivery, _ in batch], now=now))
             firsts: list[bool] = []
             for delivery, _ in batch:
                 firsts.append(delivery in unseen)
                 unseen.discard(delivery)
             items = [item for (_, item), first in zip(batch, firsts, strict=True) if first]
-            messages = await self._apply(tx, items) if items else []
+            messages = await self._apply(tx, items, desk=guard.desk) if items else []
             await guard.work.publish(tx, messages)
-        guard.work.committed(len(messages))
-        if self._kind == "inbound":
-            guard.stopped()
+        if silences(messages):
+            guard.silenced()
         return firsts
 
     def _refuse(self, reason: RefusalReason) -> Response:
@@ -157,7 +166,7 @@ class Webhook(Generic[Item]):
         return Response(status=503, json={"refused": "away"})
 
 
-def receipts_webhook(channel: Channel, guard: WebhookGuard, handlers: ReceiptHandlers) -> Webhook[Receipt]:
+def receipts_webhook(channel: Channel, guard: WebhookGuard) -> Webhook[Receipt]:
     """`POST /webhooks/{channel}/receipts`."""
     decode = msgspec.json.Decoder(ReceiptBody).decode
 
@@ -174,13 +183,12 @@ def receipts_webhook(channel: Channel, guard: WebhookGuard, handlers: ReceiptHan
             occurred_at=given.at,
         )
 
-    return Webhook(kind="receipts", channel=channel, guard=guard, read=read, apply=handlers.on_receipts)
+    return Webhook(kind="receipts", channel=channel, guard=guard, read=read, apply=take_receipts)
 
 
 def inbound_webhook(
     channel: Channel,
     guard: WebhookGuard,
-    handlers: InboundHandlers,
     hash_of: Callable[[str], bytes | None],
 ) -> Webhook[Inbound]:
     """`POST /webhooks/{channel}/inbound`; `hash_of` gives the keyed hash of a number, None if it isn't one."""
@@ -199,8 +207,8 @@ def inbound_webhook(
             number_hash=number_hash,
             text=given.text,
             digit=given.digit,
-            received_at=min(given.at, guard.clock.now()),
+            received_at=min(given.at, guard.desk.clock.now()),
             in_reply_to=given.in_reply_to,
         )
 
-    return Webhook(kind="inbound", channel=channel, guard=guard, read=read, apply=handlers.on_inbound)
+    return Webhook(kind="inbound", channel=channel, guard=guard, read=read, apply=take_inbound)

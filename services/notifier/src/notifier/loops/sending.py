@@ -13,7 +13,7 @@ import structlog
 
 from notifier import metrics
 from notifier.handlers.outgoing import ends_of_permits
-from notifier.loops.desk import PAUSE_SECONDS_MAX, Desk, Pace, claim_of, prepared
+from notifier.loops.requests import PAUSE_SECONDS_MAX, Pace, Sending, claim_of, prepared
 from notifier.ports import (
     Claimed,
     Outcome,
@@ -38,33 +38,32 @@ class ResultLoop:
 
     name: Final = "results"
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
         self._waiting: deque[SendResult] = deque()
 
     def put(self, result: SendResult) -> None:
         """Take a result over; the claim counts as in flight until it is written."""
         self._waiting.append(result)
-        self._desk.wake(self.name)
+        self._sending.wake(self.name)
 
     async def run_once(self) -> int:
         """Write what is waiting, bounded."""
-        desk = self._desk
+        sending = self._sending
         if not self._waiting:
             return 0
         if len(self._waiting) < RESULTS_RECORDS_ENOUGH:
             await asyncio.sleep(RESULTS_PAUSE_SECONDS)
         batch = self._next_batch()
-        now = desk.clock.now()
-        async with desk.work.begin() as tx:
-            ends = await desk.permits.record(tx, batch, owner=desk.owner, now=now)
-            await desk.work.publish(tx, ends_of_permits(ends, now=now))
+        now = sending.desk.clock.now()
+        async with sending.work.begin() as tx:
+            ends = await sending.desk.permits.record(tx, batch, owner=sending.owner, now=now)
+            await sending.work.publish(tx, ends_of_permits(ends, now=now))
         for _ in batch:
             self._waiting.popleft()
-        desk.work.committed(len(ends))
         if any(result.outcome == "uncertain" for result in batch):
-            desk.wake(LookupLoop.name)
-        desk.in_flight(-len(batch))
+            sending.wake(LookupLoop.name)
+        sending.in_flight(-len(batch))
         return len(batch)
 
     def _next_batch(self) -> list[SendResult]:
@@ -84,9 +83,9 @@ class DispatchLoop:
     a stop that arrives later still finds every other permit unused.
     """
 
-    def __init__(self, desk: Desk, provider: Provider, results: ResultLoop, pace: Pace) -> None:
+    def __init__(self, sending: Sending, provider: Provider, results: ResultLoop, pace: Pace) -> None:
         self.name = f"dispatch-{provider.channel}"
-        self._desk = desk
+        self._sending = sending
         self._provider = provider
         self._results = results
         self._pace = pace
@@ -101,13 +100,13 @@ class DispatchLoop:
         limit = await self._room()
         if limit == 0:
             return 0
-        desk, pace = self._desk, self._pace
-        claim = claim_of(desk, pace, channel=self._provider.channel, provider=self._provider.name, limit=limit)
+        sending, pace = self._sending, self._pace
+        claim = claim_of(sending, pace, channel=self._provider.channel, provider=self._provider.name, limit=limit)
         begun = time.monotonic()
-        async with desk.work.begin() as tx:
-            claimed = await desk.permits.claim(tx, claim)
+        async with sending.work.begin() as tx:
+            claimed = await sending.desk.permits.claim(tx, claim)
         self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
-        desk.in_flight(len(claimed))
+        sending.in_flight(len(claimed))
         self._meter.claimed(len(claimed), in_flight=len(self._requests) + len(claimed))
         for one in claimed:
             task = asyncio.create_task(self._send(one, begun + pace.start_seconds_max))
@@ -139,7 +138,7 @@ class DispatchLoop:
         self._bucket = self._bucket.filled(time.monotonic())
         room = min(wanted, int(self._bucket.tokens))
         if room <= 0:
-            self._desk.wake(self.name)
+            self._sending.wake(self.name)
         return max(0, room)
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -156,7 +155,7 @@ class DispatchLoop:
         self._results.put(result)
 
     async def _attempt(self, claimed: Claimed, start_before: float) -> SendResult:
-        request = prepared(self._desk, claimed)
+        request = prepared(self._sending, claimed)
         if isinstance(request, SendResult):
             return request
         begun = time.monotonic()
@@ -184,23 +183,23 @@ class LookupLoop:
     name: Final = "lookups"
 
     def __init__(
-        self, desk: Desk, providers: Mapping[Channel, Provider], results: ResultLoop, *, lease_seconds: float
+        self, sending: Sending, providers: Mapping[Channel, Provider], results: ResultLoop, *, lease_seconds: float
     ) -> None:
-        self._desk = desk
+        self._sending = sending
         self._providers = providers
         self._results = results
         self._lease_seconds = lease_seconds
 
     async def run_once(self) -> int:
         """Look up one batch. Not found, or no answer, is unknown: it counts as made."""
-        desk = self._desk
-        async with desk.work.begin() as tx:
-            lapsed = await desk.permits.take_lapsed(
-                tx, owner=desk.owner, lease_seconds=self._lease_seconds, limit=LOOKUPS_MAX
+        sending = self._sending
+        async with sending.work.begin() as tx:
+            lapsed = await sending.desk.permits.take_lapsed(
+                tx, owner=sending.owner, lease_seconds=self._lease_seconds, limit=LOOKUPS_MAX
             )
         if not lapsed:
             return 0
-        desk.in_flight(len(lapsed))
+        sending.in_flight(len(lapsed))
         found = await asyncio.gather(*(self._find(channel, key[1]) for key, channel in lapsed))
         for (key, channel), message_id in zip(lapsed, found, strict=True):
             metrics.LAPSED.labels(channel).inc()

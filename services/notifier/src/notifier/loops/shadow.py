@@ -10,7 +10,7 @@ import time
 
 from notifier import metrics
 from notifier.handlers.outgoing import ends_of_permits
-from notifier.loops.desk import PAUSE_SECONDS_MAX, Desk, Pace, claim_of, prepared
+from notifier.loops.requests import PAUSE_SECONDS_MAX, Pace, Sending, claim_of, prepared
 from notifier.ports import Claimed, SendResult
 from shared.contracts import Channel
 
@@ -20,9 +20,9 @@ class ShadowLoop:
     that no restart, live or not, ever takes what was shadowed for something that may have left.
     """
 
-    def __init__(self, desk: Desk, *, channel: Channel, provider: str, pace: Pace) -> None:
+    def __init__(self, sending: Sending, *, channel: Channel, provider: str, pace: Pace) -> None:
         self.name = f"shadow-{channel}"
-        self._desk = desk
+        self._sending = sending
         self._channel: Channel = channel
         self._provider = provider
         self._pace = pace
@@ -31,23 +31,22 @@ class ShadowLoop:
 
     async def run_once(self) -> int:
         """Claim one batch and end it; how many permits ended."""
-        desk, limit = self._desk, await self._room()
+        sending, limit = self._sending, await self._room()
         if limit == 0:
             return 0
-        claim = claim_of(desk, self._pace, channel=self._channel, provider=self._provider, limit=limit)
-        async with desk.work.begin() as tx:
-            claimed = await desk.permits.claim(tx, claim)
+        claim = claim_of(sending, self._pace, channel=self._channel, provider=self._provider, limit=limit)
+        async with sending.work.begin() as tx:
+            claimed = await sending.desk.permits.claim(tx, claim)
             results = [self._shadowed(one) for one in claimed]
-            ends = await desk.permits.record(tx, results, owner=desk.owner, now=claim.now) if results else ()
-            await desk.work.publish(tx, ends_of_permits(ends, now=claim.now))
+            ends = await sending.desk.permits.record(tx, results, owner=sending.owner, now=claim.now) if results else ()
+            await sending.work.publish(tx, ends_of_permits(ends, now=claim.now))
         self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
-        desk.work.committed(len(ends))
         self._meter.claimed(len(claimed), in_flight=0)
         self._meter.shadowed(sum(result.outcome == "shadowed" for result in results))
         return len(claimed)
 
     def _shadowed(self, claimed: Claimed) -> SendResult:
-        request = prepared(self._desk, claimed)
+        request = prepared(self._sending, claimed)
         return request if isinstance(request, SendResult) else SendResult(key=claimed.key, outcome="shadowed")
 
     async def _room(self) -> int:
@@ -59,5 +58,5 @@ class ShadowLoop:
             self._bucket = self._bucket.filled(time.monotonic())
         room = min(self._pace.claim_records_max, int(self._bucket.tokens))
         if room == 0:
-            self._desk.wake(self.name)
+            self._sending.wake(self.name)
         return room

@@ -6,13 +6,12 @@ import time
 from datetime import datetime
 from typing import Final
 
-from notifier.handlers.inbound import InboundHandlers
+from notifier.handlers.desk import Desk
 from notifier.handlers.outgoing import ends_of_permits
-from notifier.handlers.permits import PermitHandlers
-from notifier.handlers.receipts import ReceiptHandlers
+from notifier.handlers.receipts import apply_waiting
 from notifier.handlers.webhooks import DELIVERY_KEPT
-from notifier.ports import DeliveryLog, PermitStore, Tx, Work
-from shared.clock import Clock
+from notifier.ports import Tx
+from shared.postgres.work import Work
 
 ENDS_RECORDS_MAX: Final = 500
 WAITING_RECEIPTS_MAX: Final = 500
@@ -27,41 +26,35 @@ class EndLoop:
 
     name: Final = "ends"
 
-    def __init__(
-        self, *, work: Work, permits: PermitStore, clock: Clock, decisions: PermitHandlers, inbound: InboundHandlers
-    ) -> None:
+    def __init__(self, *, desk: Desk, work: Work) -> None:
+        self._desk = desk
         self._work = work
-        self._permits = permits
-        self._clock = clock
-        self._decisions = decisions
-        self._inbound = inbound
-        self._checked_at = 0.0
+        self._checked_at = float("-inf")
+
+    def check_all(self) -> None:
+        """Have the next run look at permits of anybody: something may forbid them that did not before."""
+        self._checked_at = float("-inf")
 
     async def run_once(self) -> int:
         """End one bounded batch."""
-        now = self._clock.now()
-        check_all = (
-            self._decisions.stops_changed
-            or self._inbound.suppressions_changed
-            or time.monotonic() - self._checked_at >= BLOCKED_CHECK_SECONDS
-        )
-        self._decisions.stops_changed = self._inbound.suppressions_changed = False
+        permits, now = self._desk.permits, self._desk.clock.now()
+        begun = time.monotonic()
+        checks_all = begun - self._checked_at >= BLOCKED_CHECK_SECONDS
+        if checks_all:
+            self._checked_at = begun
         async with self._work.begin() as tx:
-            ends = list(await self._permits.end_expired(tx, now=now, limit=ENDS_RECORDS_MAX))
-            if check_all:
-                ends += await self._permits.end_blocked(tx, now=now, borrower_ids=None, limit=ENDS_RECORDS_MAX)
+            ends = list(await permits.end_expired(tx, now=now, limit=ENDS_RECORDS_MAX))
+            if checks_all:
+                ends += await permits.end_blocked(tx, now=now, borrower_ids=None, limit=ENDS_RECORDS_MAX)
             await self._work.publish(tx, ends_of_permits(ends, now=now))
-        self._work.committed(len(ends))
-        if check_all and len(ends) < ENDS_RECORDS_MAX:
-            self._checked_at = time.monotonic()
-        elif check_all:
-            self._checked_at = 0.0  # there may be more
+        if checks_all and len(ends) >= ENDS_RECORDS_MAX:
+            self.check_all()  # there may be more
         return len(ends)
 
     async def next_due_at(self) -> datetime | None:
         """When the next unused permit ends."""
         async with self._work.begin() as tx:
-            return await self._permits.next_end_at(tx)
+            return await self._desk.permits.next_end_at(tx)
 
 
 class UpkeepLoop:
@@ -69,27 +62,24 @@ class UpkeepLoop:
 
     name: Final = "upkeep"
 
-    def __init__(self, *, work: Work, receipts: ReceiptHandlers, deliveries: DeliveryLog, clock: Clock) -> None:
+    def __init__(self, *, desk: Desk, work: Work) -> None:
+        self._desk = desk
         self._work = work
-        self._receipts = receipts
-        self._deliveries = deliveries
-        self._clock = clock
         self._forgot_at = float("-inf")
 
     async def run_once(self) -> int:
         """One bounded batch of each."""
         async with self._work.begin() as tx:
-            applied, messages = await self._receipts.apply_waiting(tx, limit=WAITING_RECEIPTS_MAX)
+            applied, messages = await apply_waiting(tx, desk=self._desk, limit=WAITING_RECEIPTS_MAX)
             await self._work.publish(tx, messages)
             forgotten = await self._forget(tx)
-        self._work.committed(len(messages))
         return applied + forgotten
 
     async def _forget(self, tx: Tx) -> int:
         if time.monotonic() - self._forgot_at < FORGET_SECONDS:
             return 0
-        before = self._clock.now() - DELIVERY_KEPT
-        forgotten = await self._deliveries.forget(tx, before=before, limit=FORGOTTEN_DELIVERIES_MAX)
+        before = self._desk.clock.now() - DELIVERY_KEPT
+        forgotten = await self._desk.deliveries.forget(tx, before=before, limit=FORGOTTEN_DELIVERIES_MAX)
         if forgotten < FORGOTTEN_DELIVERIES_MAX:
             self._forgot_at = time.monotonic()
         return forgotten

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scheduler import metrics
-from scheduler.ports import DossierStore
+from scheduler.handlers.desk import Desk
 from shared.contracts import ContactMadeV1, ContactUnknownV1, Message, Standing, standing_of, surer
 from shared.kafka.records import Outgoing, Received
 
@@ -20,7 +20,7 @@ async def record_contacts(
     tx: AsyncConnection,
     batch: Sequence[Received[ContactMadeV1 | ContactUnknownV1]],
     *,
-    store: DossierStore,
+    desk: Desk,
 ) -> Sequence[Outgoing]:
     """Mark attempts as made or unknown, without their dossiers: a step that was handed over is taken either way.
 
@@ -30,6 +30,6 @@ async def record_contacts(
     for received in batch:
         key, standing = (received.message.borrower_id, received.message.attempt_id), standing_of(received.message)
         states[key] = surer(states.get(key, standing), standing)
-    unmatched = await store.mark_contacts(tx, states)
+    unmatched = await desk.store.mark_contacts(tx, states)
     metrics.REPORTS_UNMATCHED.inc(unmatched)
     return ()

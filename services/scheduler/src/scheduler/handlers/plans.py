@@ -16,9 +16,8 @@ from scheduler import metrics
 from scheduler.domain.attempts import Report, after_report
 from scheduler.domain.planning import Dossier, Playbook, replan
 from scheduler.domain.profile import Fact, with_fact
-from scheduler.ports import DossierStore
+from scheduler.handlers.desk import Desk
 from shared import contracts
-from shared.clock import Clock
 from shared.contracts import Message
 from shared.kafka.records import Outgoing, Received
 
@@ -45,21 +44,19 @@ REPORT_TYPES: Final[tuple[type[Message], ...]] = (
 """What brings attempts back or ends them. Permits and revocations aren't among them: each ends in an outcome."""
 
 
-async def keep_plans(
-    tx: AsyncConnection, batch: Sequence[Received[Message]], *, store: DossierStore, playbook: Playbook, clock: Clock
-) -> Sequence[Outgoing]:
+async def keep_plans(tx: AsyncConnection, batch: Sequence[Received[Message]], *, desk: Desk) -> Sequence[Outgoing]:
     """Apply every fact and report of `batch` to its borrower's dossier, and plan each changed one anew, once."""
-    now = clock.now()
-    before = await store.lock(tx, {received.borrower_id for received in batch}, now=now)
+    now = desk.clock.now()
+    before = await desk.store.lock(tx, {received.borrower_id for received in batch}, now=now)
     after = dict(before)
     for received in batch:
-        after[received.borrower_id] = with_event(after[received.borrower_id], received, playbook)
+        after[received.borrower_id] = with_event(after[received.borrower_id], received, desk.playbook)
     changes = [
-        (before[borrower_id], replan(dossier, playbook, now)[0])
+        (before[borrower_id], replan(dossier, desk.playbook, now)[0])
         for borrower_id, dossier in after.items()
         if dossier is not before[borrower_id]
     ]
-    await store.save(tx, changes)
+    await desk.store.save(tx, changes)
     return ()
 
 

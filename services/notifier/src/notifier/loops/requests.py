@@ -10,21 +10,19 @@ from typing import Final
 import structlog
 
 from notifier.domain.rates import TokenBucket
+from notifier.handlers.desk import Desk
 from notifier.ports import (
     Claim,
     Claimed,
-    PermitStore,
     SealBroken,
-    Sealer,
     SendRequest,
     SendResult,
     Speech,
     TemplateFailed,
     Texts,
-    Work,
 )
-from shared.clock import Clock
 from shared.contracts import Channel
+from shared.postgres.work import Work
 
 PAUSE_SECONDS_MAX: Final = 0.05
 """How long a loop waits at most for a slot or a token before it looks again."""
@@ -55,38 +53,36 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What dispatching works with."""
+class Sending:
+    """What the loops that send work with."""
 
+    desk: Desk
     work: Work
-    permits: PermitStore
-    sealer: Sealer
     texts: Texts
-    clock: Clock
     owner: str
     in_flight: Callable[[int], None]
     wake: Callable[[str], None]
 
 
-def claim_of(desk: Desk, pace: Pace, *, channel: Channel, provider: str, limit: int) -> Claim:
+def claim_of(sending: Sending, pace: Pace, *, channel: Channel, provider: str, limit: int) -> Claim:
     """What a loop asks of the permits now: so many for its provider, in the name of this process."""
     return Claim(
         channel=channel,
         provider=provider,
-        owner=desk.owner,
-        now=desk.clock.now(),
+        owner=sending.owner,
+        now=sending.desk.clock.now(),
         lease_seconds=pace.lease_seconds,
         limit=limit,
     )
 
 
-def prepared(desk: Desk, claimed: Claimed) -> SendRequest | SendResult:
+def prepared(sending: Sending, claimed: Claimed) -> SendRequest | SendResult:
     """What a provider is asked for a claim, or how the claim ends where nothing can be asked.
 
     Nothing has left yet, so whatever breaks here is not made: it must not count as a contact that may have been.
     """
     try:
-        request = _request(desk, claimed)
+        request = _request(sending, claimed)
     except TemplateFailed:
         return SendResult(key=claimed.key, outcome="not_used", reason="template_failed")
     except SealBroken:
@@ -94,13 +90,13 @@ def prepared(desk: Desk, claimed: Claimed) -> SendRequest | SendResult:
     except Exception as error:  # edge: one attempt that can't be put into words is no reason to count a contact
         log.error("request.failed", channel=claimed.attempt.channel, error=type(error).__name__, exc_info=error)
         return SendResult(key=claimed.key, outcome="not_used", reason="template_failed")
-    if desk.clock.now() >= claimed.expires_at:
+    if sending.desk.clock.now() >= claimed.expires_at:
         return SendResult(key=claimed.key, outcome="not_used", reason="permit_expired")
     return request
 
 
-def _request(desk: Desk, claimed: Claimed) -> SendRequest:
-    sealer, attempt, borrower_id = desk.sealer, claimed.attempt, claimed.key[0]
+def _request(sending: Sending, claimed: Claimed) -> SendRequest:
+    sealer, attempt, borrower_id = sending.desk.sealer, claimed.attempt, claimed.key[0]
     key = claimed.wrapped_key
     field = f"contact_point:{attempt.contact_point_id}"
     to = sealer.open(key, borrower_id=borrower_id, field=field, sealed=claimed.number_sealed)
@@ -109,7 +105,7 @@ def _request(desk: Desk, claimed: Claimed) -> SendRequest:
     return SendRequest(
         attempt_id=attempt.attempt_id,
         to=to,
-        script=desk.texts.render(attempt, speech),
+        script=sending.texts.render(attempt, speech),
         language=attempt.language,
         not_after=claimed.expires_at,
     )
