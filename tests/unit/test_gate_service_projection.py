@@ -3,9 +3,9 @@ from datetime import timedelta
 import pytest
 
 from compliance_gate.adapters.merging import in_rounds, latest
+from compliance_gate.handlers.held import Sequences
 from compliance_gate.handlers.projection import FACT_TYPES, profile_of, project
 from compliance_gate.handlers.revocations import EVERYTHING, Trigger, revoke
-from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import Situation, attempt_of, usable_point
 from compliance_gate.ports import FactRow, HeldReview, OpenPermit, PriorPermit
 from shared.contracts import (

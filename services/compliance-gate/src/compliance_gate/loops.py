@@ -11,8 +11,8 @@ import structlog
 from compliance_gate import metrics
 from compliance_gate.domain import Stop
 from compliance_gate.handlers.desk import Desk
+from compliance_gate.handlers.held import Sequences
 from compliance_gate.handlers.revocations import revocation_message
-from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.ports import OpenPermit, Tx
 from shared import ids
 from shared.contracts import PermitRevokedV1, RevocationScope

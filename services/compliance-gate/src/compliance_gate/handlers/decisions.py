@@ -17,8 +17,8 @@ from compliance_gate import metrics
 from compliance_gate.domain import Allowed, Attempt, Facts, OptOut, PastContact, decide
 from compliance_gate.domain.kept_facts import EMPTY_FACTS, NO_NUMBER_FACTS, NumberFacts, Profile, facts_of
 from compliance_gate.handlers.desk import Desk
+from compliance_gate.handlers.held import Held
 from compliance_gate.handlers.other_clocks import as_of, begun, seen_at
-from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import (
     Situation,
     attempt_of,
@@ -41,6 +41,7 @@ from shared.contracts import Decision as DecisionMessage
 from shared.kafka.records import Outgoing, Received
 
 Submission = Received[AttemptSubmittedV1]
+_LAG_SECONDS_MAX = 1_000_000  # stands for "for ever", in evidence too
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,10 +64,7 @@ async def decide_submissions(
     submissions: Sequence[Submission],
     *,
     desk: Desk,
-    profiles: Mapping[str, Profile | None],
-    sequences: Sequences,
-    now: datetime,
-    lag_seconds: int,
+    held: Held,
 ) -> list[Outgoing]:
     """Decide what is new of `submissions`, whose borrowers and numbers are locked; answer all of them."""
     keys = list(dict.fromkeys(key_of(record.message) for record in submissions))
@@ -79,12 +77,12 @@ async def decide_submissions(
     metrics.REPLAYS.inc(len(submissions) - len(fresh))
     if fresh:
         with metrics.DECIDE_SECONDS.time():
-            board = await _board(tx, list(fresh.values()), desk=desk, profiles=profiles, now=now, lag=lag_seconds)
+            board = await _board(tx, list(fresh.values()), desk=desk, held=held)
             decided: list[NewDecision] = []
             for key, record in fresh.items():
-                told = _decide_one(record, board, decided, desk=desk, sequences=sequences, now=now)
+                told = _decide_one(record, board, decided, desk=desk, held=held)
                 stored[key] = StoredDecision(message=told, revocation=None)
-            await desk.store.record_decisions(tx, decided, now=now)
+            await desk.store.record_decisions(tx, decided, now=held.now)
         tally = Counter((each.verdict, each.deciding_rule or "none") for each in decided)
         for (verdict, rule), count in tally.items():
             metrics.DECISIONS.labels(verdict, rule).inc(count)
@@ -96,17 +94,10 @@ def key_of(message: AttemptSubmittedV1) -> SubmissionKey:
     return (message.borrower_id, message.attempt_id, message.submission_number)
 
 
-async def _board(
-    tx: Tx,
-    records: Sequence[Submission],
-    *,
-    desk: Desk,
-    profiles: Mapping[str, Profile | None],
-    now: datetime,
-    lag: int,
-) -> _Board:
+async def _board(tx: Tx, records: Sequence[Submission], *, desk: Desk, held: Held) -> _Board:
     """Everything that the decisions of a batch need, in a constant number of queries."""
-    store, since = desk.store, now - timedelta(days=desk.history_days)
+    store, profiles, now = desk.store, held.profiles, held.now
+    since = now - timedelta(days=desk.history_days)
     borrower_ids = list(dict.fromkeys(record.borrower_id for record in records))
     late_for = timedelta(hours=desk.late_payment_hours)
     loaded = await store.load_facts(tx, borrower_ids, now=now, since=since, late_for=late_for)
@@ -114,6 +105,7 @@ async def _board(
     number_keys = list(dict.fromkeys(point.number_key for point in points if point is not None))
     asked = {(r.borrower_id, r.message.approval.decision_id) for r in records if r.message.approval is not None}
     stops = await store.stops(tx)
+    lag_seconds = int(min(desk.lag(), _LAG_SECONDS_MAX))
     return _Board(
         facts={
             borrower_id: facts_of(
@@ -121,7 +113,7 @@ async def _board(
                 profile=profiles[borrower_id],
                 loaded=as_of(loaded.get(borrower_id, EMPTY_FACTS), now),
                 stops=stops,
-                lag_seconds=lag,
+                lag_seconds=lag_seconds,
             )
             for borrower_id in borrower_ids
         },
@@ -139,17 +131,16 @@ def _decide_one(
     decided: list[NewDecision],
     *,
     desk: Desk,
-    sequences: Sequences,
-    now: datetime,
+    held: Held,
 ) -> DecisionMessage:
-    message = record.message
+    message, now = record.message, held.now
     board.waiting[message.borrower_id] -= 1
     attempt = attempt_of(message, _situation(message, board, desk))
     facts = board.facts[message.borrower_id]
     asked = _with_number(facts, attempt, board, now)
     policy = desk.policies.resolve(facts.region, facts.zones)
     decision = decide(attempt, asked, policy, now)
-    told = decision_message(record, decision, sequences.next(message.borrower_id), now)
+    told = decision_message(record, decision, held.sequences.next(message.borrower_id), now)
     evidence = desk.evidence_of(attempt, asked, policy, now, decision)
     decided.append(new_decision(record, attempt, decision, told, evidence))
     if isinstance(decision, Allowed):

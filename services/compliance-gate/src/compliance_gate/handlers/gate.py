@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compliance_gate import metrics
 from compliance_gate.domain.kept_facts import Profile
 from compliance_gate.handlers.decisions import decide_submissions
 from compliance_gate.handlers.desk import Desk
+from compliance_gate.handlers.held import Held, Sequences
 from compliance_gate.handlers.projection import project
 from compliance_gate.handlers.revocations import Surroundings, revoke, triggers_of
-from compliance_gate.handlers.sequences import Sequences
 from compliance_gate.handlers.submissions import usable_point
 from compliance_gate.ports import FactRows, LockedBorrower, Tx
 from shared.contracts import AttemptSubmittedV1, StopLiftedV1, StopOrderedV1
 from shared.errors import Transient
 from shared.kafka.records import Outgoing, Received
-
-_LAG_SECONDS_MAX = 1_000_000  # stands for "for ever", in evidence too
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    """What a batch holds locked."""
-
-    borrowers: Mapping[str, LockedBorrower]
-    numbers: Collection[str]
-    profiles: Mapping[str, Profile | None]
-    """As they are after the batch's own updates."""
-    sequences: Sequences
 
 
 async def take_facts_and_submissions(tx: Tx, batch: Sequence[Received[Any]], *, desk: Desk) -> Sequence[Outgoing]:
@@ -40,18 +25,9 @@ async def take_facts_and_submissions(tx: Tx, batch: Sequence[Received[Any]], *, 
     submissions = [record for record in batch if isinstance(record.message, AttemptSubmittedV1)]
     rows = project(facts, desk.numbers)
     held = await _lock(tx, rows, facts, submissions, desk=desk)
-    now = desk.clock.now()  # after the locks, which may have taken their time
-    answers = await _apply(tx, facts, rows, held, desk=desk, now=now) if facts else []
+    answers = await _apply(tx, facts, rows, desk=desk, held=held) if facts else []
     if submissions:
-        answers += await decide_submissions(
-            tx,
-            submissions,
-            desk=desk,
-            profiles=held.profiles,
-            sequences=held.sequences,
-            now=now,
-            lag_seconds=int(min(desk.lag(), _LAG_SECONDS_MAX)),
-        )
+        answers += await decide_submissions(tx, submissions, desk=desk, held=held)
     if held.sequences.changed:
         await desk.store.save_sequences(tx, held.sequences.changed)
     return answers
@@ -64,7 +40,7 @@ async def _lock(
     submissions: Sequence[Received[AttemptSubmittedV1]],
     *,
     desk: Desk,
-) -> _Held:
+) -> Held:
     """Borrowers in id order, among them those who share a number that something is said about; then numbers."""
     store = desk.store
     holders = await store.holders(
@@ -82,17 +58,16 @@ async def _lock(
     points = (usable_point(record.message, profiles[record.borrower_id]) for record in submissions)
     numbers = {*holders, *(point.number_key for point in points if point is not None)}
     await store.lock_numbers(tx, numbers)
-    return _Held(
+    return Held(
         borrowers=borrowers,
         numbers=numbers,
         profiles=profiles,
         sequences=Sequences({borrower_id: row.sequence for borrower_id, row in borrowers.items()}),
+        now=desk.clock.now(),  # after the locks, which may have taken their time
     )
 
 
-async def _apply(
-    tx: Tx, facts: Sequence[Received[Any]], rows: FactRows, held: _Held, *, desk: Desk, now: datetime
-) -> list[Outgoing]:
+async def _apply(tx: Tx, facts: Sequence[Received[Any]], rows: FactRows, *, desk: Desk, held: Held) -> list[Outgoing]:
     """Write facts and end the permits that they forbid."""
     store = desk.store
     written = await store.write_facts(tx, rows)
@@ -108,7 +83,7 @@ async def _apply(
     )
     if not permits:
         return []
-    revoked = revoke(triggers_of(facts, around), permits, held.sequences, now)
+    revoked = revoke(triggers_of(facts, around), permits, held.sequences, held.now)
     if not revoked:
         return []
     await store.record_revocations(tx, revoked)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from compliance_gate.domain.kept_facts import Profile
-from compliance_gate.handlers.sequences import Sequences
+from compliance_gate.handlers.held import Sequences
 from compliance_gate.ports import FactKind, OpenPermit, Written
 from shared import ids
 from shared.contracts import (
