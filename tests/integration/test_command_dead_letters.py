@@ -139,7 +139,9 @@ async def test_a_letter_is_driven_again_for_its_group_alone_once_the_cause_is_me
     assert await notifier.entries() == []
     assert len(await notifier.dead_letters()) == 1
     (audit,) = await audits(ledger)
-    assert (audit.action, audit.borrower_id) == ("redriven", "B-1")
+    assert (audit.action, audit.borrower_id, audit.group) == ("redriven", "B-1", "ledger")
+    counts = {x["group"]: x["redrive_count"] for x in await letters(ledger, "--code", "time_ahead")}
+    assert counts == {"ledger": 1, "notifier": 0}
 
 
 async def test_driving_again_ends_after_five_times_however_it_is_asked(worlds: dict[str, ToyWorld]) -> None:
@@ -179,6 +181,11 @@ async def test_many_are_driven_again_only_when_that_is_asked_for_and_no_more_tha
     said = await world.decorum("dead-letters", "redrive", *options, "--reason", "x")
     assert said.out == "3 driven again\n2 more match: run it again, or raise --limit\n"
     assert len(await audits(world)) == 3
+
+    rest = await world.decorum("dead-letters", "redrive", *options, "--reason", "the others")
+    assert rest.out.startswith("2 driven again\n3 passed over: driven again before")
+    driven = await audits(world)
+    assert len({audit.offset for audit in driven}) == len(driven) == 5
 
 
 async def test_what_is_not_there_is_said_in_one_line(worlds: dict[str, ToyWorld]) -> None:

@@ -1,4 +1,4 @@
-"""`decorum up` on servers that the environment names: none of its own, real time, an end that is no success."""
+"""`decorum up`: servers that the environment names, real time, an end that is no success."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import pytest
 from decorum_local import LocalPlatform, ServerError
 from decorum_local.platform import DATABASE_VARIABLE, KAFKA_VARIABLE
 from decorum_local.stack import SERVICES
+from decorum_local.up import until_interrupted
 
 DECORUM = [sys.executable, "-c", "from shared.cli import main; main()"]
 
@@ -57,6 +58,18 @@ async def test_servers_that_the_environment_names_are_used_and_none_is_started(
         finally:
             await connection.close()
         other.drop_databases([name])
+
+
+def test_an_embedded_server_that_ends_by_itself_ends_what_stands_on_it(
+    platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(KAFKA_VARIABLE, platform.kafka_bootstrap_servers)
+    assert {server.name for server in platform.servers} >= {"Kafka broker 0", "PostgreSQL"}
+    with LocalPlatform(tmp_path) as other:
+        (postgres,) = other.servers
+        postgres.kill()
+        with pytest.raises(ServerError, match=r"PostgreSQL ended by itself; see .*\.log"):
+            until_interrupted(other.servers)
 
 
 def test_up_at_real_time_works_on_named_servers_and_a_service_that_ends_by_itself_ends_it_without_success(

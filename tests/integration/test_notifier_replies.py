@@ -184,6 +184,7 @@ async def test_forged_stale_replayed_and_malformed_deliveries_are_refused(engine
     assert (await hooks.post("sms/inbound", body, x_decorum_timestamp=ahead)).status == 401
     assert (await hooks.post("sms/inbound", b"not json")).status == 400
     assert (await hooks.post("sms/inbound", body | {"digit": "1"})).status == 400
+    assert (await hooks.post("sms/inbound", body | {"at": "0001-01-01T00:00:00+14:00"})).status == 400
     assert (await hooks.post("sms/inbound", body | {"from": ""})).status == 422
     assert (await hooks.receipt("answered")).status == 400
     assert (await hooks.post("sms/inbound", body, x_decorum_delivery="seen")).status == 200
@@ -192,7 +193,7 @@ async def test_forged_stale_replayed_and_malformed_deliveries_are_refused(engine
     assert len(of(ReplyReceivedV1, await hooks.rig.published())) == 1
     counted = {outcome: number - before.get(outcome, 0) for outcome, number in _webhooks_counted().items()}
     assert {outcome: number for outcome, number in counted.items() if number} == {
-        "forged": 1, "missing_header": 1, "stale": 2, "malformed": 2, "invalid_number": 1, "replayed": 1, "stored": 2
+        "forged": 1, "missing_header": 1, "stale": 2, "malformed": 3, "invalid_number": 1, "replayed": 1, "stored": 2
     }  # fmt: skip
 
 

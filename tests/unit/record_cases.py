@@ -169,6 +169,12 @@ BAD: dict[str, tuple[ReasonCode, Callable[[], Record]]] = {
     "the machine's own zone": ("unknown_zone", lambda: with_body("BorrowerUpdatedV1", zones=["localtime"])),
     "a zone that is a path": ("unknown_zone", lambda: with_body("BorrowerUpdatedV1", zones=["../../etc/passwd"])),
     "an unknown region": ("unknown_region", lambda: with_body("BorrowerUpdatedV1", region="XX")),
+    "a region that says that it is unknown": ("unknown_region", lambda: with_body("BorrowerUpdatedV1", region="ZZ")),
+    "a union of countries": ("unknown_region", lambda: with_body("BorrowerUpdatedV1", region="EU")),
+    "two numbers under one id": (
+        "schema_mismatch",
+        lambda: with_body("BorrowerUpdatedV1", contact_points=[*_points("+8613800138000"), *_points("+8613800138001")]),
+    ),
     "a number of two digits": (
         "invalid_phone_number",
         lambda: with_body("BorrowerUpdatedV1", contact_points=_points("+86")),

@@ -111,6 +111,13 @@ def test_a_consent_for_an_empty_list_of_loans_covers_none() -> None:
     assert run_line(changed(borrower={**NIGHT_CALL["borrower"], "consents": [consent]}), 1, BOOK).result == "passed"
 
 
+def test_a_number_is_the_same_one_with_and_without_the_marks_between_its_digits() -> None:
+    refused = {"kind": "opt_out", "channel": "sms", "number": "+1 (212) 555-0101", "from": "2026-04-01T00:00:00Z"}
+    noon = {**NIGHT_CALL["attempt"], "at": "2026-04-07T12:00:00-04:00", "channel": "sms"}
+    case = changed(borrower={**NIGHT_CALL["borrower"], "preferences": [refused]}, attempt=noon)
+    assert run_line(case, 1, BOOK).result == "passed"
+
+
 def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
     file = tmp_path / "cases.jsonl"
     case = json.dumps({**NIGHT_CALL, "id": "night\u2028\x85"}, ensure_ascii=False)

@@ -107,6 +107,12 @@ def test_the_hash_is_of_the_content_not_of_the_layout(tmp_path: Path) -> None:
         ("layer: nation", "layer: [nation]", 3, "isn't one of"),
         ("    force: ban\n", "    force: ban\n    effective_from: 2026-02-30\n", 14, "isn't a date"),
         ("    force: ban\n", "    force: ban\n    force: ban\n", 14, "given twice"),
+        (
+            "    force: ban\n",
+            "    force: ban\n    effective_from: 2026-02-01\n    effective_to: 2026-01-31\n",
+            6,
+            "never in force",
+        ),
     ],
 )
 def test_a_wrong_pack_is_refused_with_line_and_reason(
@@ -121,7 +127,9 @@ def test_every_error_of_a_pack_is_told_at_once(tmp_path: Path) -> None:
     assert len(errors_of(text, tmp_path)) == 2
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "pack: [", "pack: small\n  x: 1\n y: 2\n", "just text"])
+@pytest.mark.parametrize(
+    "text", ["", "- a\n- b\n", "pack: [", "pack: small\n  x: 1\n y: 2\n", "just text", "[" * 20_000]
+)
 def test_what_is_no_pack_is_refused(tmp_path: Path, text: str) -> None:
     assert errors_of(text, tmp_path)[0].startswith("small.yaml:")
 
@@ -130,6 +138,14 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_bytes(b"pack: \xff")
     with pytest.raises(InvalidPack, match="not UTF-8"):
         load_pack(tmp_path / "small.yaml")
+
+
+def test_a_role_for_a_pack_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    for path in PACKS_DIRECTORY.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8").replace("roles: {us-reg-f: agency}", "roles: {us-regf: agency}")
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidPack, match=r"courteous\.yaml:1: roles: there is no pack us-regf"):
+        load_packs(tmp_path)
 
 
 def test_a_pack_lives_in_a_file_of_its_own_name(tmp_path: Path) -> None:

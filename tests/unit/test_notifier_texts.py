@@ -198,6 +198,10 @@ def folder(tmp_path: Path) -> Path:
         ("sms-overdue", "  en: |", "  fr: |", 1, "zh, en"),
         ("sms-overdue", "channel: sms", "channel: [", 3, "YAML"),
         ("sms-reminder", "{{ amount }}", "{{ amount.__class__.__mro__ }}", 5, "unsafe"),
+        ("sms-reminder", "{{ amount }}", "{% include 'x' %}", 5, "no loader"),
+        ("sms-reminder", "{{ amount }}", "{{ range(10 ** 9) }}", 5, "Range too big"),
+        ("sms-reminder", "{{ amount }}", "{{ 1 // 0 }}", 5, "zero"),
+        ("sms-reminder", "channel: sms", "[" * 20_000, 1, "too deep"),
     ],
 )
 def test_a_template_that_is_wrong_stops_the_start_with_its_file_line_and_reason(

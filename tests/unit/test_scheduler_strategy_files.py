@@ -105,6 +105,9 @@ def test_a_file_that_is_not_text_or_not_there_is_refused(tmp_path: Path) -> None
     (tmp_path / "x.yaml").write_bytes(b"strategy: x\n\xff")
     with pytest.raises(StrategyFileError, match=r"x\.yaml:2: is not UTF-8"):
         read_strategy(tmp_path / "x.yaml")
+    (tmp_path / "x.yaml").write_text("[" * 20_000)
+    with pytest.raises(StrategyFileError, match=r"x\.yaml:1: is nested too deep"):
+        read_strategy(tmp_path / "x.yaml")
     with pytest.raises(StrategyFileError, match=r"y\.yaml: there is no such file"):
         read_strategy(tmp_path / "y.yaml")
 

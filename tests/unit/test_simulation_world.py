@@ -234,6 +234,15 @@ def test_days_past_due_of_a_replay_count_from_the_oldest_unpaid_due_date(tmp_pat
     assert latest.days_past_due == 56
 
 
+def test_a_replayed_account_that_was_behind_and_caught_up_is_said_to_owe_nothing_from_the_start(tmp_path: Path) -> None:
+    path = _write_accounts(tmp_path / "accounts.csv", [_account(pay_2=2, pay_0=-1)])
+    published, _ = _live(_plan(path, days=2))
+    told = [event for at, event in published if at == START and isinstance(event.message, LoanOverdueV1)]
+
+    assert [event.message.overdue.total_minor > 0 for event in told] == [True, False]  # type: ignore[attr-defined]
+    assert told[-1].business_at == START
+
+
 def test_a_replayed_account_pays_in_the_month_what_it_really_paid(tmp_path: Path) -> None:
     rows = [_account(pay_0=number % 4, pay_amt1=700 * number, default_next_month=1) for number in range(1, 30)]
     path = _write_accounts(tmp_path / "accounts.csv", rows)

@@ -94,6 +94,11 @@ class KafkaCluster:
             process.stop(timeout_seconds=STOP_TIMEOUT_SECONDS)
         self._processes.clear()
 
+    @property
+    def processes(self) -> tuple[ChildProcess, ...]:
+        """Every broker that was started."""
+        return tuple(self._processes.values())
+
     def broker(self, broker: int = 0) -> ChildProcess:
         """The process of a broker, by its number from 0."""
         return self._processes[broker]

@@ -23,7 +23,7 @@ import asyncpg
 
 from decorum_local.kafka_server import KafkaCluster
 from decorum_local.postgres_server import PostgresServer
-from decorum_local.supervisor import ServerError, Supervisor
+from decorum_local.supervisor import ChildProcess, ServerError, Supervisor
 from shared.errors import Rejection
 from shared.kafka.topics import create_topics, delete_topics, load_topics
 
@@ -135,6 +135,12 @@ class LocalPlatform:
         if self._postgres is None:
             raise ServerError("there is no embedded PostgreSQL")
         return self._postgres
+
+    @property
+    def servers(self) -> tuple[ChildProcess, ...]:
+        """The embedded brokers and the embedded PostgreSQL, as far as there are any."""
+        brokers = self._kafka.processes if self._kafka is not None else ()
+        return brokers if self._postgres is None else (*brokers, self._postgres.process)
 
     def database_url(self, name: str) -> str:
         """SQLAlchemy's URL (`postgresql+asyncpg://…`) of database `name`, which is created if it is missing."""

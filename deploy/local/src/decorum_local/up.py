@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from decorum_local.platform import LocalPlatform, require_embedded_servers
 from decorum_local.stack import SERVICES, Stack, StackOptions
-from decorum_local.supervisor import ServerError
+from decorum_local.supervisor import ChildProcess, ServerError
 from shared.clock import write_offset
 from shared.commands import panels
 from shared.errors import Rejection
@@ -63,7 +63,7 @@ def up_command(
         publish(stack.environment())
         _print_addresses(console, stack, at, clock)
         try:
-            _until_interrupted(stack)
+            until_interrupted((*platform.servers, *(each.process for each in stack.processes)))
         finally:
             console.print("stopping …")
             stack.stop()
@@ -127,13 +127,14 @@ def _short(path: Path) -> str:
     return str(path)
 
 
-def _until_interrupted(stack: Stack) -> None:
+def until_interrupted(processes: Sequence[ChildProcess]) -> None:
+    """Wait for Ctrl-C or SIGTERM; raises ServerError when one of `processes` ends before."""
     ended = threading.Event()
     previous = {sig: signal.signal(sig, lambda *_: ended.set()) for sig in (signal.SIGINT, signal.SIGTERM)}
     try:
         while not ended.wait(1.0):
-            for process in stack.processes:
-                if not process.is_running:
+            for process in processes:
+                if not process.is_running():
                     raise ServerError(f"{process.name} ended by itself; see {process.log_path}")
     finally:
         for sig, handler in previous.items():

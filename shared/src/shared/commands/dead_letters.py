@@ -75,6 +75,7 @@ def _audit(letter: DeadLetter, action: str, by: str | None, reason: str, setting
         topic=letter.topic,
         partition=letter.partition,
         offset=letter.offset,
+        group=letter.group or None,
         accessed_by=acting_person(by),
         reason=reason,
         accessed_at=settings.make_clock().now(),
@@ -165,6 +166,7 @@ def redrive_command(
     They are checked like any other record, so this helps once the cause is mended.
     An attempt goes through the gate again.
     Each is driven again at most 5 times, and every one is audited.
+    With --all those are passed over that were driven again before: what was refused anew has a letter of its own.
 
     \b
     decorum dead-letters redrive lender.loan-events.v1/3/17 --reason "the ledger knows the currency now"
@@ -174,18 +176,22 @@ def redrive_command(
         raise Rejection("give one place, or --all with what to choose by")
     require_reason(reason)
     settings = PlatformSettings.load()
-    letters = [_find(settings, place)] if place else _select(settings, topic, code, service)
+    found = [_find(settings, place)] if place else _select(settings, topic, code, service)
+    letters = [letter for letter in found if place or not letter.is_driven_again]
     ready = [letter for letter in letters if letter.redrive_count < REDRIVE_COUNT_MAX and letter.group]
     chosen = ready[:limit]
     if chosen:
         now = settings.make_clock().now()
         asyncio.run(publish_actions(settings, [_audit(x, "redriven", by, reason, settings) for x in chosen], at=now))
         asyncio.run(_redrive(settings, chosen))
-    exhausted, left = len(letters) - len(ready), len(ready) - len(chosen)
+    before, exhausted, left = len(found) - len(letters), len(letters) - len(ready), len(ready) - len(chosen)
     if as_json:
-        typer.echo(json.dumps({"redriven": [x.place for x in chosen], "exhausted": exhausted, "left": left}))
+        numbers = {"driven_before": before, "exhausted": exhausted, "left": left}
+        typer.echo(json.dumps({"redriven": [x.place for x in chosen], **numbers}))
         return
     typer.echo(f"{len(chosen)} driven again")
+    if before:
+        typer.echo(f"{before} passed over: driven again before; one named by its place is driven once more")
     if exhausted:
         typer.echo(f"{exhausted} not: driven again {REDRIVE_COUNT_MAX} times already")
     if left:

@@ -320,6 +320,7 @@ def _operator_actions() -> tuple[Message, ...]:
             topic="lender.loan-events.v1",
             partition=0,
             offset=17,
+            group="ledger",
             accessed_by="engineer-1",
             reason="the lender corrected its currency table",
             accessed_at=_AT,

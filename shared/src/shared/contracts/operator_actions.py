@@ -55,6 +55,8 @@ class DeadLetterAccessedV1(Message, frozen=True, kw_only=True):
     topic: Identifier
     partition: int
     offset: int
+    group: Identifier | None = None
+    """The service whose letter it is: each that refuses a record keeps a letter of its own."""
     accessed_by: Identifier
     reason: ShortText
     accessed_at: Instant

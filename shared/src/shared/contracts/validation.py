@@ -28,7 +28,10 @@ from shared.money import MINOR_DIGITS
 _EARLIEST: Final = date(1970, 1, 1)
 _LATEST: Final = date(2100, 1, 1)
 _ZONES: Final = available_timezones() - {"localtime", "Factory"}  # the machine's own zone, and the lack of one
-_TERRITORIES: Final = frozenset(Locale("en").territories)
+_TERRITORIES: Final = frozenset(Locale("en").territories) - frozenset(
+    # Unions, parts of countries that ISO 3166-1 has no code for, and "unknown": no law's country.
+    ("AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ")
+)
 
 
 def check(message: Message) -> None:
@@ -89,6 +92,9 @@ def _borrower(message: BorrowerUpdatedV1) -> None:
             raise Poison("unknown_zone", "zones")
     if message.region.split("-")[0] not in _TERRITORIES:
         raise Poison("unknown_region", "region")
+    if len({point.contact_point_id for point in message.contact_points}) < len(message.contact_points):
+        # What is checked under an id and what is dialled under it must be one number.
+        raise Poison("schema_mismatch", "contact_points: one id is given twice")
     for point in message.contact_points:
         _contact_point(point)
 

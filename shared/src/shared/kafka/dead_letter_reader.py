@@ -21,7 +21,8 @@ from shared.kafka.log_reader import read_to_end
 from shared.kafka.records import Headers
 
 READ_RECORDS_MAX: Final = 100_000
-Origin = tuple[str, int, int]
+Origin = tuple[str, int, int, str]
+"""The record that was refused, and the service that refused it."""
 HIDDEN: Final = "***"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._:\-]{1,96}")
 _FIELD: Final = re.compile(r"[a-z][a-z_]{0,40}")
@@ -46,6 +47,8 @@ class DeadLetter:
     at: str
     redrive_count: int
     """How often it was driven again: on its way here, and since it is here."""
+    is_driven_again: bool
+    """Since it is here: if it is refused again, there is a later letter of the same record."""
     key: bytes | None
     value: bytes
     headers: Headers
@@ -116,7 +119,7 @@ def _driven_again(record: Any) -> Iterator[Origin]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return  # another action, or what went to the dead letters itself
     if action.action == "redriven":
-        yield action.topic, action.partition, action.offset
+        yield action.topic, action.partition, action.offset, action.group or ""
 
 
 def _letter(record: Any, driven: Mapping[Origin, int]) -> DeadLetter:
@@ -124,16 +127,19 @@ def _letter(record: Any, driven: Mapping[Origin, int]) -> DeadLetter:
     topic = headers.get(PREFIX + "topic", record.topic.removesuffix(SUFFIX))
     partition = _number(headers.get(PREFIX + "partition"), otherwise=-1)
     offset = _number(headers.get(PREFIX + "offset"), otherwise=-1)
+    group = headers.get(PREFIX + "group", "")
+    again = driven.get((topic, partition, offset, group), 0)
     return DeadLetter(
         place=f"{record.topic.removesuffix(SUFFIX)}/{record.partition}/{record.offset}",
         topic=topic,
         partition=partition,
         offset=offset,
-        group=headers.get(PREFIX + "group", ""),
+        group=group,
         reason=headers.get(PREFIX + "reason", ""),
         detail=headers.get(PREFIX + "detail", ""),
         at=headers.get(PREFIX + "at", ""),
-        redrive_count=_number(headers.get(REDRIVE_COUNT), otherwise=0) + driven.get((topic, partition, offset), 0),
+        redrive_count=_number(headers.get(REDRIVE_COUNT), otherwise=0) + again,
+        is_driven_again=again > 0,
         key=record.key,
         value=record.value or b"",
         headers=record.headers,

@@ -72,7 +72,7 @@ def load_topics(
                 topics.append(Topic(name=full_name, partitions=count, replication_factor=replicas, settings=chosen))
     except KeyError as error:
         raise TopicsError(f"{path}: {error.args[0]} is missing") from error
-    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError, AttributeError) as error:
         raise TopicsError(f"{path}: is no such file of topics: {error}") from error
     if count < 1 or replicas < 1:
         raise TopicsError(f"{path}: partitions and replication_factor must be at least 1")

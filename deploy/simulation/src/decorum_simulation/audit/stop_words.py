@@ -14,21 +14,27 @@ from decorum_simulation.audit.records import Inbound
 
 STOP_KEY: Final = "9"
 ALONE: Final = frozenset(
-    ("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "t", "td", "n")
-) | frozenset(("退订", "td退订", "回td", "回复td", "退", "取消", "停止", "停", "拒收", "拒绝"))
+    ("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "removeme")
+) | frozenset(
+    ("t", "td", "n", "退订", "td退订", "回td", "回复td", "退", "取消", "停止", "请停止", "停", "拒收", "拒绝")
+)
 _BEGINNINGS: Final = ("stop", "td退订")
 _FORBIDDING: Final = ("不要", "别", "勿", "不许", "禁止", "请勿")
-_FORBIDDEN: Final = ("联系", "发", "打", "给我发", "给我打", "骚扰", "来电", "催")
+_FORBIDDEN: Final = ("联系", "发", "打", "给我发", "给我打", "骚扰", "来电", "催", "烦")
 _STOPPED: Final = ("联系", "发", "打", "短信", "骚扰", "催收")
+_RECEIVED: Final = ("收到", "接到", "接你", "接电话")
 CHINESE: Final = (
     "退订",
     "拒收",
-    "取消订阅",
+    "停发",
+    "勿扰",
+    *("取消" + what for what in ("订阅", "短信", "发送", "通知")),
+    *("".join(parts) for parts in product(("不想", "不愿", "不愿意"), ("", "再"), _RECEIVED)),
     *("停止" + what for what in _STOPPED),
     *("".join(parts) for parts in product(_FORBIDDING, ("", "再"), _FORBIDDEN)),
 )
 ENGLISH: Final = re.compile(
-    r"\bstop\b|unsubscribe|\bopt(?:ing)? ?out\b|"
+    r"\bstop\b|unsubscribe|\bopt(?:ing)? ?out\b|\bleave me alone\b|\b(?:remove|take) me (?:off|from)\b|"
     r"(?:\bdo not|\bdont|\bnever|\bno more) (?:ever )?(?:contact|call|text|message|send)"
 )
 _SIMPLIFIED: Final = str.maketrans("訂絕聯係繫發電騷擾來別複復", "订绝联系系发电骚扰来别复复")

@@ -211,3 +211,4 @@ def _publish_past_overdue(replay: Replay, core: LenderCore, months_back: int, fi
         outstanding=Amounts(principal_minor=outstanding),
     )
     core.events.append(servicing(snapshot, datetime.combine(as_of, time(6), _ZONE), loan.loan_id))
+    core.told_overdue(loan)

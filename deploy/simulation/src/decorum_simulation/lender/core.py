@@ -59,6 +59,10 @@ class LenderCore:
                 self._to_report.add(loan.loan_id)
             self._touched.add(loan.loan_id)
 
+    def told_overdue(self, loan: Loan) -> None:
+        """It was published earlier that `loan` is overdue: the next tick says how it stands, also if nothing is."""
+        self._to_report.add(loan.loan_id)
+
     def today(self, loan: Loan, now: datetime) -> date:
         """The date in the books that the loan is kept in."""
         person = self.people[loan.borrower_id]

@@ -5,6 +5,7 @@ They are read strictly: an unknown field or value is refused, for a misread situ
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -38,6 +39,7 @@ _VOICE_RESULTS = frozenset(
 )
 _MESSAGE_RESULTS = frozenset({"sent", "delivered", "failed", "replied"})
 _COUNTRIES = frozenset({*zone_countries().values(), "BV", "HM"})  # the last two have no zone of their own
+_MARKS = re.compile(r"[\s().\-]")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -163,7 +165,7 @@ def read_situation(case: Situation) -> tuple[Attempt, Facts]:
         borrower_id="borrower",
         channel=case.attempt.channel,
         loans=case.attempt.loans,
-        number_key=case.attempt.number,
+        number_key=_number(case.attempt.number),
         expires_at=datetime(9999, 12, 31, tzinfo=UTC),
         party=case.attempt.party,
         reply_to=case.attempt.reply_to,
@@ -183,7 +185,7 @@ def read_situation(case: Situation) -> tuple[Attempt, Facts]:
         history=tuple(sorted(history, key=lambda row: row.at, reverse=True)),
         inbound=tuple(
             InboundMessage(
-                message_id=row.id, at=_utc(row.at), channel=row.channel, number_key=row.number, party=row.party
+                message_id=row.id, at=_utc(row.at), channel=row.channel, number_key=_number(row.number), party=row.party
             )
             for _, row in earlier
             if row.direction == "inbound" and row.id is not None
@@ -227,7 +229,7 @@ def _contact(row: CaseContact, index: int) -> PastContact:
         result=row.result,
         loans=row.loans,
         discussed=row.discussed,
-        number_key=row.number,
+        number_key=_number(row.number),
         by=row.by,
         party=row.party,
         reply_to=row.reply_to,
@@ -261,7 +263,7 @@ def _consent(row: CaseConsent) -> Consent:
 
 
 def _opt_out(row: CaseOptOut) -> OptOut:
-    return OptOut(channel=row.channel, since=_instant(row.since) or _BEGINNING, number_key=row.number)
+    return OptOut(channel=row.channel, since=_instant(row.since) or _BEGINNING, number_key=_number(row.number))
 
 
 def _inconvenience(row: CaseInconvenience) -> Inconvenience:
@@ -273,6 +275,12 @@ def _inconvenience(row: CaseInconvenience) -> Inconvenience:
         since=_instant(row.since),
         until=_instant(row.until),
     )
+
+
+def _number(text: str | None) -> str | None:
+    """A telephone number without the marks that people set between its digits; any other address as it is."""
+    digits = None if text is None else _MARKS.sub("", text)
+    return digits if digits is not None and digits.removeprefix("+").isdecimal() else text
 
 
 def _minute(clock: str | None) -> int | None:

@@ -44,6 +44,10 @@ def load_packs(directory: Path = PACKS_DIRECTORY) -> dict[str, Pack]:
         if pack.name != path.stem:
             errors.append(f"{path.name}:1: pack {pack.name} must be in a file of its own name")
         packs[pack.name] = pack
+    for pack in packs.values():
+        # A role for a name that nothing has would leave the pack that was meant unbound.
+        unknown = [name for name, _ in pack.roles if name not in packs]
+        errors.extend(f"{pack.name}.yaml:1: roles: there is no pack {name}" for name in unknown)
     if errors:
         raise InvalidPack(errors)
     return packs

@@ -41,6 +41,8 @@ def load_pack(path: Path) -> Pack:
         raise InvalidPack([f"{path.name}:{line}: not YAML: {error.problem}"]) from None
     except yaml.YAMLError:
         raise InvalidPack([f"{path.name}:1: not YAML: it has a character that is not text"]) from None
+    except RecursionError:
+        raise InvalidPack([f"{path.name}:1: is nested too deep"]) from None
     if node is None:
         raise InvalidPack([f"{path.name}:1: the file is empty"])
     pack = _pack(Fields(node, errors, "pack"), _content_hash(text))
@@ -179,6 +181,9 @@ def _rule(fields: Fields, pack: str, binds: frozenset[str], times: dict[str, Any
         "national_zone": times["national_zone"] if kind in ("window", "cap") else None,
         "instead_of": fields.texts("instead_of", pattern=_ID),
     }
+    begins, ends = common["effective_from"], common["effective_to"]
+    if begins is not None and ends is not None and ends < begins:
+        fields.errors.add(fields.node, f"rule {rule_id}: effective_to is before effective_from: it is never in force")
     rule = builders[kind](fields, common)
     fields.finish()
     return rule

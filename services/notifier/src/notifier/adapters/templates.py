@@ -156,12 +156,16 @@ class TemplateBook:
         return opening
 
 
+_FAULTS: Final = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""What an expression of a template can end with besides Jinja's own errors."""
+
+
 def _tried(path: Path, line: int, render: Callable[[], str]) -> str:
     """What a sample renders to; one that doesn't is an error of the template at that place."""
     try:
         return render()
-    except jinja2.TemplateError as error:
-        raise TemplateError(path, line, str(error)) from error
+    except (jinja2.TemplateError, *_FAULTS) as error:
+        raise TemplateError(path, line, str(error) or type(error).__name__) from error
 
 
 def _refuse(path: Path, line: int, reason: str | None) -> None:
@@ -196,6 +200,8 @@ def _read(path: Path, key: str) -> tuple[str, Mapping[Language, tuple[int, str]]
         raise TemplateError(path, line, f"not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise TemplateError(path, 0, "not YAML: it has a character that is not text") from error
+    except RecursionError as error:
+        raise TemplateError(path, 1, "is nested too deep") from error
     fields = _fields(document, path, known=_FIELDS[path.name.partition("-")[0]])
     channel = fields.get("channel")
     texts = _fields(fields.get(key), path)

@@ -42,11 +42,14 @@ class Reading:
 OTHER: Final = Reading(intent="other")
 
 STOP_WHOLE: Final = frozenset(
-    ("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "t", "td", "n")
-) | frozenset(("退订", "td退订", "回td", "回复td", "退", "取消", "停止", "停", "拒收", "拒绝"))
+    ("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "removeme")
+) | frozenset(
+    ("t", "td", "n", "退订", "td退订", "回td", "回复td", "退", "取消", "停止", "请停止", "停", "拒收", "拒绝")
+)
 STOP_WITHIN: Final = re.compile(
-    r"\bstop\b|unsubscribe|\bopt(?:ing)?[\s-]?out\b|退订|拒收|取消订阅|停止(?:联系|发送|发|打|短信|骚扰|催收)|"
-    r"(?:不要|别|勿|不许|禁止|请勿)再?(?:联系|发|打|给我发|给我打|骚扰|来电|催)|"
+    r"\bstop\b|unsubscribe|\bopt(?:ing)?[\s-]?out\b|退订|拒收|取消(?:订阅|短信|发送|通知)|停发|停止(?:联系|发送|发|打|短信|骚扰|催收)|勿扰|(?:不想|不愿意?)再?(?:收到|接到|接你|接电话)|"
+    r"\bleave me alone\b|\b(?:remove|take) me (?:off|from)\b|"
+    r"(?:不要|别|勿|不许|禁止|请勿)再?(?:联系|发|打|给我发|给我打|骚扰|来电|催|烦)|"
     r"(?:do not|don't|dont|never|no more)\s+(?:ever\s+)?(?:contact|call|text|message|send|calls|texts|messages)"
 )
 _DISTRESS: Final = re.compile(r"自杀|不想活|轻生|活不下去|去死|suicid|kill (?:myself|me)|end my life|want to die")
@@ -68,10 +71,13 @@ _CALL_BACK: Final = re.compile(
     r"回电|回我?电话|给我(?:打|来)个?电话|打电话给我|联系我|call me|call back|callback|phone me|ring me"
 )
 _CANNOT: Final = re.compile(
-    r"不还|不会还|不想还|不打算还|没钱|还不[了起上]|没法|无法|没办法|不能|不可能|付不[了起]|怎么还|如何还|哪里还|能不能|可不可以|可以吗|行吗|吗$|[?]|"
+    r"不还|不会还|不想还|不打算还|没钱|还不[了起上]|没法|无法|没办法|不能|不可能|付不[了起]|怎么还|如何还|哪里还|几号|哪天|何时|什么时候|"
+    r"能不能|可不可以|可以吗|行吗|吗$|[?]|"
     r"can't|cannot|can not|won't|will not|unable|not (?:going to )?pay|no money|how (?:do|can|to)|refuse"
 )
-_PAY: Final = re.compile(r"还|付|缴|交钱|转账|转给|打款|汇款|结清|\bpay|\bsettle|\btransfer|\bsend\b|\bpromise")
+_PAY: Final = re.compile(
+    r"还(?!有|在|是|没|要(?!还))|付|缴|交钱|转账|转给|打款|汇款|结清|\bpay|\bsettle|\btransfer|\bsend\b|\bpromise"
+)
 _MEANT: Final = re.compile(
     r"[会能]还|一定|保证|承诺|答应|马上|尽快|打算|准备|还款|还钱|就还|全部|全额|全款|结清|"
     r"\bwill\b|'ll\b|\bpromise|\bgoing to\b|\bshall\b|\bcan pay\b|\bin full\b"
@@ -142,7 +148,7 @@ def _amounts(text: str) -> list[tuple[Decimal, str | None]]:
         if not (digits[0].isdigit() or marked):
             continue  # a Chinese numeral alone ("一定") is a word
         value = Decimal(digits) if digits[0].isdigit() else chinese_number(digits)
-        if value:
+        if value is not None:
             currency = _CURRENCIES.get(match["before"] or match["after"] or "")
             found[(Decimal(value) * _SCALES[match["scale"]], currency)] = None
     return list(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -166,6 +166,14 @@ class Webhook(Generic[Item]):
         return Response(status=503, json={"refused": "away"})
 
 
+def _require_instant(at: datetime) -> None:
+    """Refuse an instant that UTC doesn't have: it can't be stored, and would end what others store with it."""
+    try:
+        at.astimezone(UTC)
+    except OverflowError:
+        raise _Refused("malformed") from None
+
+
 def receipts_webhook(channel: Channel, guard: WebhookGuard) -> Webhook[Receipt]:
     """`POST /webhooks/{channel}/receipts`."""
     decode = msgspec.json.Decoder(ReceiptBody).decode
@@ -174,6 +182,7 @@ def receipts_webhook(channel: Channel, guard: WebhookGuard) -> Webhook[Receipt]:
         given = decode(body)
         if (given.status in SMS_STATUSES) != (channel == "sms") and given.status != "failed":
             raise _Refused("malformed")
+        _require_instant(given.at)
         return Receipt(
             receipt_id=given.receipt_id,
             attempt_id=given.idempotency_key,
@@ -198,6 +207,7 @@ def inbound_webhook(
         given: InboundBody = decode(body)
         if (given.text is None) == (given.digit is None):
             raise _Refused("malformed")
+        _require_instant(given.at)
         number_hash = hash_of(given.sender)
         if number_hash is None:
             raise _Refused("invalid_number")

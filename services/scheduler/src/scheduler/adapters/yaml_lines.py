@@ -39,6 +39,8 @@ class Document:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark is not None else 1
             raise StrategyFileError(path, line, getattr(error, "problem", None) or "is not YAML") from error
+        except RecursionError as error:
+            raise StrategyFileError(path, 1, "is nested too deep") from error
         if not isinstance(node, yaml.MappingNode):
             raise StrategyFileError(path, 1, "must be a mapping")
         self._value = self._plain(node, "$")
