@@ -14,11 +14,11 @@ import pytest
 from babel.numbers import format_currency
 
 from notifier.adapters.template_checks import SAMPLES, TemplateError, check_text
-from notifier.adapters.templates import CONFIRMATION, TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.adapters.templates import CONFIRMATION, Lender, TemplateBook
 from notifier.domain.call_keys import DETAIL_KEYS, OPENING_KEYS
 from notifier.ports import Speech, TemplateFailed
 from notifier.settings import SHIPPED_TEMPLATES
-from shared.contracts import Channel, Language
+from shared.contracts import TEMPLATE_NAMES, Channel, Language
 from shared.money import MINOR_DIGITS
 from tests.notifier_world.messages import attempt
 
@@ -214,6 +214,17 @@ def test_a_template_that_is_wrong_stops_the_start_with_its_file_line_and_reason(
     with pytest.raises(TemplateError, match=re.escape(f"{name}.yaml:{line}: ")) as refused:
         TemplateBook(folder, lender=LENDER)
     assert reason in str(refused.value)
+
+
+def test_what_fails_with_some_attempts_only_ends_that_permit(folder: Path) -> None:
+    path = folder / "sms-overdue-early.yaml"
+    spoilt = "{% if loans > 1 %}{{ amount + 1 }}{% endif %}{{ amount }}"
+    path.write_text(path.read_text().replace("{{ amount }}", spoilt))
+    book = TemplateBook(folder, lender=LENDER)
+    one = SAMPLES["sms", "zh"][0][1]
+    two = msgspec.structs.replace(one, template="sms-overdue-early", loans=(*one.loans, *one.loans))
+    with pytest.raises(TemplateFailed):
+        book.render(two, SAMPLES["sms", "zh"][0][0])
 
 
 def test_a_call_in_the_name_of_a_debt_collector_is_refused(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from shared.clock import ShiftedClock, SystemClock, VirtualClock, write_offset
-from shared.service import PlatformSettings
+from shared.service import PlatformSettings, Service, app_of
 from shared.settings import SettingsError, load
 
 GOOD = {
@@ -84,6 +84,20 @@ def test_what_is_not_given_has_its_default_and_an_empty_optional_is_none() -> No
 def test_a_wrong_value_is_refused_with_its_variable(variable: str, value: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=f"^{reason}$"):
         load(Example, "X_", {"X_URL": "u", variable: value})
+
+
+def test_a_misspelt_setting_stops_the_start_and_what_kubernetes_sets_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(settings: PlatformSettings, own: Example) -> Service:
+        raise AssertionError("a service with an unknown setting is not built")
+
+    links = {"X_SERVICE_HOST": "10.0.0.1", "X_SERVICE_PORT_HTTP": "80", "X_PORT": "tcp://x", "X_PORT_80_TCP_ADDR": "x"}
+    for variable, value in {**GOOD, **links, "X_URL": "u"}.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(AssertionError):
+        app_of(build, Example, "X_")
+    monkeypatch.setenv("X_CUONT", "5")
+    with pytest.raises(SystemExit, match=r"doesn't start: X_CUONT: there is no such setting; is X_COUNT meant\?$"):
+        app_of(build, Example, "X_")
 
 
 def test_a_missing_value_is_named() -> None:

@@ -128,6 +128,7 @@ def app_of(
 ) -> AsgiFastStream:
     """The app of a service as its environment wants it. What can't be used ends the process, and says where and why."""
     try:
+        settings.refuse_unknown(own, prefix)
         return build(PlatformSettings.load(), settings.load(own, prefix)).asgi()
     except Misconfigured as error:
         raise SystemExit(f"{build.__module__.partition('.')[0]} doesn't start: {error}") from None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from shared.errors import Misconfigured
 
 T = TypeVar("T")
+_SERVICE_LINK: Final = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?")
 
 
 class SettingsError(Misconfigured):
@@ -47,6 +50,21 @@ def load(settings_type: type[T], prefix: str, environment: Mapping[str, str] | N
         return settings_type(**arguments)
     except ValueError as error:
         raise SettingsError(f"{prefix}*: {error}") from error
+
+
+def refuse_unknown(settings_type: type[Any], prefix: str, environment: Mapping[str, str] | None = None) -> None:
+    """Raise SettingsError for a variable with `prefix` that is no field: misspelt, it would leave a default in force.
+
+    What Kubernetes sets for a service of that name is passed over.
+    """
+    known = [prefix + field.name.upper() for field in dataclasses.fields(settings_type)]
+    for variable in sorted(os.environ if environment is None else environment):
+        if not variable.startswith(prefix) or variable in known:
+            continue
+        if _SERVICE_LINK.fullmatch(variable.removeprefix(prefix)):
+            continue
+        meant = difflib.get_close_matches(variable, known, n=1)
+        raise SettingsError(f"{variable}: there is no such setting" + (f"; is {meant[0]} meant?" if meant else ""))
 
 
 def _parse(variable: str, text: str, hint: Any) -> Any:

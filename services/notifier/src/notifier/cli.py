@@ -13,10 +13,11 @@ import typer
 
 from notifier.adapters.contact_store import erase
 from notifier.adapters.template_checks import SAMPLES, TemplateError
-from notifier.adapters.templates import CONFIRMATION, LANGUAGES, TEMPLATE_NAMES, Lender, TemplateBook
+from notifier.adapters.templates import CONFIRMATION, LANGUAGES, Lender, TemplateBook
 from notifier.settings import SHIPPED_TEMPLATES
 from shared.commands import panels
 from shared.commands.connections import acting_person, require_identifier, require_reason
+from shared.contracts import TEMPLATE_NAMES
 from shared.errors import Absent, Rejection
 from shared.files import Unreadable
 from shared.postgres.engine import create_engine, service_database_url

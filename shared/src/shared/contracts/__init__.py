@@ -1,6 +1,6 @@
 """Every message between the services, typed and versioned. The module names are the topics' names."""
 
-from shared.contracts.attempts import Approval, AttemptLoan, AttemptSubmittedV1, ReferralRecordedV1
+from shared.contracts.attempts import TEMPLATE_NAMES, Approval, AttemptLoan, AttemptSubmittedV1, ReferralRecordedV1
 from shared.contracts.decisions import (
     ContactAllowedV1,
     ContactDeferredV1,
@@ -61,6 +61,7 @@ __all__ = [
     "RESULT_RANK",
     "STANDINGS_RISING",
     "STANDING_RANK",
+    "TEMPLATE_NAMES",
     "Amounts",
     "Approval",
     "AttemptLoan",

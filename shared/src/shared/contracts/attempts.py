@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -23,6 +23,17 @@ from shared.contracts.types import (
 )
 
 ReferralTarget = Literal["person", "agency", "legal"]
+TEMPLATE_NAMES: Final = (
+    "sms-reminder",
+    "sms-overdue-early",
+    "sms-overdue",
+    "sms-overdue-late",
+    "sms-final",
+    "call-overdue",
+    "call-overdue-late",
+    "sms-opt-out-confirmation",
+)
+"""Every text that an attempt may ask for: strategies name them, the notifier has them; `sms-…` or, spoken, `call-…`."""
 
 
 class AttemptLoan(Part, frozen=True, kw_only=True):

@@ -19,20 +19,10 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from notifier.adapters.template_checks import SAMPLES, TemplateError, check_confirmation, check_opening, check_text
 from notifier.ports import Script, Speech, TemplateFailed
-from shared.contracts import AttemptSubmittedV1, Channel, Language
+from shared.contracts import TEMPLATE_NAMES, AttemptSubmittedV1, Channel, Language
 from shared.files import Unreadable, read_text
 from shared.money import MINOR_DIGITS
 
-TEMPLATE_NAMES: Final = (
-    "sms-reminder",
-    "sms-overdue-early",
-    "sms-overdue",
-    "sms-overdue-late",
-    "sms-final",
-    "call-overdue",
-    "call-overdue-late",
-    "sms-opt-out-confirmation",
-)
 CONFIRMATION: Final = "sms-opt-out-confirmation"
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _LOCALES: Final[dict[Language, str]] = {"zh": "zh_Hans_CN", "en": "en_US"}
@@ -92,7 +82,7 @@ class TemplateBook:
                 return Script(text=self._confirm(text.template, attempt.language))
             opening = None if text.opening is None else self._open(text.opening, attempt.language, speech)
             return Script(opening=opening, text=self._fill(text.template, attempt, speech))
-        except (jinja2.TemplateError, ArithmeticError, ValueError, KeyError) as error:
+        except (jinja2.TemplateError, *_FAULTS) as error:
             raise TemplateFailed(attempt.template) from error
 
     def _fill(self, template: jinja2.Template, attempt: AttemptSubmittedV1, speech: Speech) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from scheduler.adapters.yaml_lines import Document, StrategyFileError
+from scheduler.domain import confirmations
 from scheduler.domain.strategy import (
     DEFAULT,
     GRADES,
@@ -26,12 +27,13 @@ from scheduler.domain.strategy import (
     StrategyBook,
     problems_of,
 )
-from shared.contracts.attempts import ReferralTarget
+from shared.contracts.attempts import TEMPLATE_NAMES, ReferralTarget
 from shared.contracts.replies import ReplyIntent
 from shared.contracts.types import CurrencyCode, Identifier, RiskGrade
 from shared.money import MINOR_DIGITS
 
 GRADING_FILE: Final = "grading.yaml"
+_REMINDER: Final = "sms-reminder"
 _EARLIEST, _LATEST = time(8), time(20)
 """Preferred hours outside these would be deferred by every policy."""
 
@@ -211,6 +213,9 @@ def _mistakes(entry: _StrategyEntry) -> Iterator[tuple[str, str]]:
         if step.key in keys:
             yield f"{place}.key", "is used twice"
         keys.add(step.key)
+        wrong = _wrong_template(step)
+        if wrong is not None:
+            yield f"{place}.template", wrong
         if step.day >= last_day:
             yield f"{place}.day", f"comes after the referral on day {last_day}: it would never be taken"
         for number, hour in enumerate(step.local_hours):
@@ -228,6 +233,17 @@ def _mistakes(entry: _StrategyEntry) -> Iterator[tuple[str, str]]:
     for intent, pause in entry.pause.replies.items():
         if pause.days is None and pause.referral is None:
             yield f"$.pause.replies.{intent}", "needs days, or a referral to whoever can lift the pause"
+
+
+def _wrong_template(step: _StepEntry) -> str | None:
+    """Why the notifier would send nothing, or the wrong thing, for this step."""
+    if step.template not in TEMPLATE_NAMES or step.template == confirmations.TEMPLATE:
+        return f"there is no template {step.template} for steps"
+    if step.template.startswith("sms-") != (step.channel == "sms"):
+        return f"isn't for the channel {step.channel}"
+    if (step.template == _REMINDER) != (step.day <= 0):
+        return f"{_REMINDER} is for the days up to the due date, and nothing else is"
+    return None
 
 
 def _check_currencies(document: Document, place: str, keys: Mapping[str, object]) -> None:
