@@ -105,6 +105,19 @@ async def test_a_restriction_that_was_lifted_later_revokes_nothing_when_it_arriv
     assert await world.take(received(imposed, at=NOW)) == []
 
 
+async def test_a_death_ends_the_permits_of_every_loan_whatever_loans_it_names(
+    world: World, name: Callable[[], str]
+) -> None:
+    b = name()
+    await world.known(b)
+    await world.take(attempt(b))
+    told = {"borrower_id": b, "restriction_id": "r", "active": True, "effective_from": NOW, "loans": ("another loan",)}
+    assert await world.take(RestrictionChangedV1(kind="dispute", **told)) == []  # type: ignore[arg-type]
+    [revoked] = await world.take(RestrictionChangedV1(kind="deceased", **told))  # type: ignore[arg-type]
+    assert isinstance(revoked, PermitRevokedV1)
+    assert revoked.scope.loans is None
+
+
 async def test_a_stop_on_a_shared_number_holds_for_everybody_who_has_it(world: World, name: Callable[[], str]) -> None:
     a, b, c = name(), name(), name()
     shared = f"+86139{int(a[1:]):08d}"

@@ -81,6 +81,11 @@ def test_a_restriction_that_names_a_loan_leaves_the_others() -> None:
     assert [loan.loan_id for loan in submission.loans] == ["l-2"]
 
 
+def test_a_death_covers_every_loan_whatever_loans_it_names() -> None:
+    facts = (borrower(), balance(), balance(loan_id="l-2"), restriction("deceased", loans=("l-1",)))
+    assert not Desk().learns(*facts, now=at(10, 20)).planned
+
+
 def test_a_restriction_that_ends_by_itself_opens_the_plan_again_under_the_next_number() -> None:
     facts = (borrower(), balance(), restriction(effective_until=at(12)))
     desk = Desk().learns(*facts, now=at(10, 20))

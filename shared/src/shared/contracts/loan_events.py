@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from shared.contracts.types import (
+    OF_THE_PERSON,
     Amounts,
     Channel,
     ContactResult,
@@ -131,6 +132,11 @@ class RestrictionChangedV1(Message, frozen=True, kw_only=True):
     effective_from: Instant
     effective_until: Instant | None = None
     loans: tuple[Identifier, ...] | None = None
+
+    @property
+    def restricted_loans(self) -> tuple[Identifier, ...] | None:
+        """The loans that it covers, None for all: a death, whatever loans are named with it, is no matter of a loan."""
+        return None if self.kind in OF_THE_PERSON else self.loans
 
 
 class ExternalContactMadeV1(Message, frozen=True, kw_only=True):

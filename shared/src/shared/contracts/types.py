@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -54,6 +54,8 @@ RestrictionKind = Literal[
     "vulnerable",
     "workplace_prohibited",
 ]
+OF_THE_PERSON: Final[frozenset[RestrictionKind]] = frozenset({"deceased"})
+"""Restrictions that cover every loan of the borrower, whatever loans they name."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -142,7 +142,7 @@ def _restriction_changed(rows: FactRows, record: Received[RestrictionChangedV1],
         "active": message.active,
         "since": message.effective_from,
         "until": message.effective_until,
-        "loans": list(message.loans or ()),
+        "loans": list(message.restricted_loans or ()),
     }
     rows.restrictions.append(last_writer_row(record, message.restriction_id, values))
 

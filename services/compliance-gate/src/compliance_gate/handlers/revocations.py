@@ -175,7 +175,7 @@ def _closure(record: Received[LoanClosedV1], _: Surroundings) -> Iterable[Trigge
 def _restriction(record: Received[RestrictionChangedV1], around: Surroundings) -> Iterable[Trigger]:
     message = record.message
     if message.active and around.won("restriction", record, message.restriction_id):
-        yield _trigger(record, "restriction", RevocationScope(loans=message.loans or None))
+        yield _trigger(record, "restriction", RevocationScope(loans=message.restricted_loans or None))
 
 
 def _consent(record: Received[ConsentChangedV1], around: Surroundings) -> Iterable[Trigger]:

@@ -205,7 +205,7 @@ def _restriction(fact: RestrictionChangedV1, order: Order) -> Circumstance:
         order=order,
         active=fact.active,
         detail=fact.kind,
-        loans=fact.loans,
+        loans=fact.restricted_loans,
         starts_at=fact.effective_from,
         ends_at=fact.effective_until,
     )
