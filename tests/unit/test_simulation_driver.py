@@ -252,4 +252,6 @@ def test_options_are_checked_and_the_lenders_day_begins_in_shanghai() -> None:
             dataclasses.replace(options, **wrong)
     with pytest.raises(Rejection):
         parse_start("15.9.2026")
+    with pytest.raises(Rejection, match="from 2000-01-01"):
+        parse_start("1969-01-01")
     assert parse_start("2026-09-15") == date(2026, 9, 15)

@@ -263,6 +263,10 @@ def test_a_file_without_a_column_or_with_a_wrong_value_says_so(tmp_path: Path) -
     without = _write_accounts(tmp_path / "a.csv", [], tuple(c for c in COLUMNS if c != "pay_0"))
     with pytest.raises(Rejection, match="no column pay_0"):
         list(read_accounts(without, None))
+    empty = tmp_path / "empty.csv"
+    empty.write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(Rejection, match="no account"):
+        list(read_accounts(empty, None))
     wrong = _write_accounts(tmp_path / "b.csv", [_account()])
     wrong.write_text(wrong.read_text().replace("10001", "much"))
     with pytest.raises(Rejection, match="line 2"):

@@ -66,6 +66,10 @@ class DemoOptions:
         )
 
 
+_STARTS: Final = (date(2000, 1, 1), date(2099, 12, 31))
+"""Events before 1970 are refused, and the portfolio's history lies years before the start."""
+
+
 def parse_tick(text: str) -> timedelta:
     """A length like `30m` or `1h` that divides a day: from one minute to two hours."""
     match = re.fullmatch(r"(\d{1,4})\s*(m|min|h)", text.strip().lower())
@@ -80,6 +84,9 @@ def parse_tick(text: str) -> timedelta:
 def parse_start(text: str) -> date:
     """A date like 2026-09-15."""
     try:
-        return date.fromisoformat(text)
+        start = date.fromisoformat(text)
     except ValueError as error:
         raise Rejection("--start must be a date like 2026-09-15") from error
+    if not _STARTS[0] <= start <= _STARTS[1]:
+        raise Rejection(f"--start must be from {_STARTS[0]} to {_STARTS[1]}")
+    return start

@@ -63,12 +63,13 @@ class Replay:
 
 
 def read_accounts(path: Path, limit: int | None) -> Iterator[CardAccount]:
-    """The accounts of `path`, in its order, counted from 1; a missing column or a wrong value is refused."""
+    """The accounts of `path`, in its order, counted from 1; refuses a missing column, a wrong value, an empty file."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
         reader = csv.DictReader(lines)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             raise Rejection(f"{path}: no column {', '.join(missing)}")
+        number = 0
         for number, row in enumerate(islice(reader, limit), start=1):
             try:
                 values = {column: int(float(row[column])) for column in COLUMNS}
@@ -82,6 +83,8 @@ def read_accounts(path: Path, limit: int | None) -> Iterator[CardAccount]:
                 payments_minor=tuple(max(values[f"pay_amt{month}"], 0) * 100 for month in months),
                 misses_next_month=values["default_next_month"] == 1,
             )
+        if not number:
+            raise Rejection(f"{path}: no account after the headings")
 
 
 def replays(path: Path, limit: int | None, *, seed: int, start: datetime) -> Iterator[Replay]:
