@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist import is_xdist_worker
-from xdist.remote import Producer
 
 from decorum_local import LocalPlatform
 from decorum_local.platform import DATABASE_VARIABLE, KAFKA_VARIABLE, SERVICE_DATABASES
-from tests.workers import Portions
 
 VAR = Path(__file__).parents[1] / "var" / "test"
 
@@ -42,13 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Clean up before any worker is there: none may come upon another's folder just before that is locked."""
-    if not is_xdist_worker(session):
+    if not hasattr(session.config, "workerinput"):
         _remove_abandoned_runs()
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Portions:
-    """Deal tests out in portions, whatever `--dist` says: no other way keeps together what is set up once."""
-    return Portions(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Tests at the same time: who shares what, and that nobody empties what another one stands on."""
+"""Tests at the same time have servers of their own: nobody empties what another one stands on."""
 
 from __future__ import annotations
 
@@ -10,23 +10,8 @@ from pathlib import Path
 import pytest
 
 from decorum_local.platform import DATABASE_VARIABLE, KAFKA_VARIABLE
-from tests.workers import portion_of
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_a_file_stays_together_and_so_do_all_end_to_end_tests() -> None:
-    tests = (
-        "tests/integration/test_topics.py::test_one",
-        "tests/integration/test_topics.py::test_other[a::b]",
-        "tests/unit/test_sizes.py::test_one",
-        "tests/e2e/test_tour.py::test_one",
-        "tests/e2e/test_restart_storm.py::test_one",
-    )
-    topics, of_topics, sizes, tour, storm = map(portion_of, tests)
-    assert topics == of_topics
-    assert tour == storm
-    assert len({topics, sizes, tour}) == 3
 
 
 @pytest.mark.parametrize("variable", [KAFKA_VARIABLE, DATABASE_VARIABLE])
