@@ -1,4 +1,4 @@
-"""One embedded Kafka and one PostgreSQL for the whole run, fresh databases and topics for each test that asks."""
+"""One embedded Kafka and one PostgreSQL for each worker, fresh databases and topics for each test that asks."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from decorum_local import LocalPlatform
-from decorum_local.platform import SERVICE_DATABASES
+from decorum_local.platform import DATABASE_VARIABLE, KAFKA_VARIABLE, SERVICE_DATABASES
 
 VAR = Path(__file__).parents[1] / "var" / "test"
 
@@ -30,10 +30,22 @@ settings.register_profile(
 settings.load_profile("decorum")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers that somebody named are not shared: tests empty the topics and databases that services have there."""
+    named = [variable for variable in (KAFKA_VARIABLE, DATABASE_VARIABLE) if os.environ.get(variable)]
+    if named and len(config.getoption("tx", [])) > 1:
+        raise pytest.UsageError(f"two workers would be in each other's way on the servers of {' and '.join(named)}")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Clean up before any worker is there: none may come upon another's folder just before that is locked."""
+    if not hasattr(session.config, "workerinput"):
+        _remove_abandoned_runs()
+
+
 @pytest.fixture(scope="session")
 def platform() -> Iterator[LocalPlatform]:
     """Kafka and PostgreSQL, started at the first use; a test that kills one of them starts it again."""
-    _remove_abandoned_runs()
     folder = VAR / str(os.getpid())
     with LocalPlatform(folder) as started:
         yield started

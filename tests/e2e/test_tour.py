@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from decorum_local import Command, Supervisor
 from decorum_local.stack import SERVICES
+from decorum_local.supervisor import ChildProcess
 
 ROOT = Path(__file__).parents[2]
 DECORUM = [sys.executable, "-c", "from shared.cli import main; main()"]
@@ -45,8 +47,17 @@ TOUR = _tour()
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("up")
-    output = (folder / "output").open("wb")
-    process = subprocess.Popen([*DECORUM, "up", "--folder", str(folder)], cwd=ROOT, stdout=output, stderr=output)
+    supervisor = Supervisor(tmp_path_factory.mktemp("supervisor"))
+    process = supervisor.start(
+        Command(
+            name="decorum up",
+            arguments=[*DECORUM, "up", "--folder", str(folder)],
+            environment=os.environ,
+            folder=ROOT,
+            log_path=folder / "output",
+            abandon_signal=signal.SIGINT,
+        )
+    )
     try:
         addresses = folder / "environment"
         _wait(lambda: addresses.is_file() and addresses.stat().st_size > 0, process, seconds=120)
@@ -54,15 +65,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         yield {**os.environ, **dict(line.split("=", 1) for line in lines), "COLUMNS": "160"}
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=90) == 0, (folder / "output").read_text()[-2000:]
-        output.close()
+        assert process.wait(timeout_seconds=90) == 0, process.log_tail()
+        supervisor.close()
     assert not addresses.exists(), "a platform that has ended leaves no addresses behind"
 
 
-def _wait(reached: Callable[[], Any], process: subprocess.Popen[bytes] | None = None, *, seconds: float) -> None:
+def _wait(reached: Callable[[], Any], process: ChildProcess | None = None, *, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
-        assert process is None or process.poll() is None, "the platform ended by itself"
+        assert process is None or process.is_running(), "the platform ended by itself"
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.25)
 

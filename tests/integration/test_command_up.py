@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import asyncpg
 import psutil
 import pytest
 
-from decorum_local import LocalPlatform, ServerError
+from decorum_local import Command, LocalPlatform, ServerError
 from decorum_local.platform import DATABASE_VARIABLE, KAFKA_VARIABLE
 from decorum_local.stack import SERVICES
 from decorum_local.up import until_interrupted
@@ -76,17 +77,19 @@ def test_up_at_real_time_works_on_named_servers_and_a_service_that_ends_by_itsel
     clean_platform: LocalPlatform, elsewhere: dict[str, str], tmp_path: Path
 ) -> None:
     output, addresses = tmp_path / "output", tmp_path / "environment"
-    with output.open("wb") as written:
-        process = subprocess.Popen(
-            [*DECORUM, "up", "--at", "now", "--folder", str(tmp_path)],
-            env={**os.environ, "COLUMNS": "160"},
-            stdout=written,
-            stderr=written,
+    process = clean_platform.supervisor.start(
+        Command(
+            name="decorum up",
+            arguments=[*DECORUM, "up", "--at", "now", "--folder", str(tmp_path)],
+            environment={**os.environ, "COLUMNS": "160"},
+            log_path=output,
+            abandon_signal=signal.SIGINT,
         )
+    )
     try:
         deadline = time.monotonic() + 120
         while "Ctrl-C ends it" not in output.read_text():
-            assert process.poll() is None, output.read_text()[-2000:]
+            assert process.is_running(), output.read_text()[-2000:]
             assert time.monotonic() < deadline, "it did not come up in time"
             time.sleep(0.1)
         told = dict(line.split("=", 1) for line in addresses.read_text().splitlines())
@@ -115,10 +118,8 @@ def test_up_at_real_time_works_on_named_servers_and_a_service_that_ends_by_itsel
             if "notifier.app:app" in child.cmdline()
         ]
         notifier.kill()
-        assert process.wait(timeout=90) == 2
+        assert process.wait(timeout_seconds=90) == 2
         assert "decorum: notifier-0 ended by itself; see " in output.read_text()
     finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(timeout=90)
+        process.stop(timeout_seconds=90)
     assert not addresses.exists()

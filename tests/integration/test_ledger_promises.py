@@ -103,11 +103,11 @@ async def test_a_promise_without_an_amount_is_for_what_was_due_when_it_was_made_
     bench: Bench, happened: tuple[Received[Any], ...], state: str, promised_minor: int, paid_minor: int
 ) -> None:
     said: dict[str, contracts.PromiseState] = {}
-    for number, order in enumerate(permutations(happened)):
-        for each in order:
-            for message in of_type(await bench.receive(of_borrower(f"B{number}", each)), contracts.PromiseState):
-                assert message.borrower_id not in said or said[message.borrower_id].at < message.at
-                said[message.borrower_id] = message
+    for read_now in zip(*permutations(happened), strict=True):  # one record of each order, of a borrower of its own
+        batch = [of_borrower(f"B{number}", each) for number, each in enumerate(read_now)]
+        for message in of_type(await bench.receive(*batch), contracts.PromiseState):
+            assert message.borrower_id not in said or said[message.borrower_id].at < message.at
+            said[message.borrower_id] = message
     rows = await bench.rows("SELECT state, promised_minor, paid_minor, currency FROM promise")
     assert len(rows) == factorial(len(happened))
     assert {tuple(row) for row in rows} == {(state, promised_minor, paid_minor, "CNY")}

@@ -22,7 +22,7 @@ GONE_TIMEOUT_SECONDS = 30
 RECORDS = 2_000
 
 OWNER_OF_A_PLATFORM = """
-import json, signal, sys
+import json, sys
 from pathlib import Path
 from decorum_local import Command, LocalPlatform
 
@@ -34,7 +34,7 @@ with LocalPlatform(folder) as platform:
     )
     sleeper.pause()
     print(json.dumps([platform.kafka.broker().pid, platform.postgres.process.pid, sleeper.pid]), flush=True)
-    signal.pause()
+    sys.stdin.read()  # to the end of whoever started it
 """
 
 OWNER_OF_A_SLEEPER = """
@@ -50,7 +50,7 @@ sleeper = supervisor.start(
             environment={}, log_path=folder / "sleeper.log")
 )
 print(json.dumps([sleeper.pid]), flush=True)
-signal.pause()
+sys.stdin.read()
 """
 
 
@@ -217,6 +217,7 @@ def owner(script: str, folder: Path) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DECORUM_")}
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

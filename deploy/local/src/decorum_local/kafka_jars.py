@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -64,17 +65,23 @@ def kafka_class_path() -> str:
     """Fetch what is missing, check every jar, and return the class path. Offline once the cache is full."""
     repository = cache_folder() / "maven"
     jars = locked_jars()
-    missing = [jar for jar in jars if not jar.path(repository).exists()]
-    if missing:
-        _fetch(missing, repository)
+    if _missing(jars, repository):
+        repository.mkdir(parents=True, exist_ok=True)
+        with (repository / ".fetching").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who waits here finds what the other one fetched
+            if missing := _missing(jars, repository):
+                _fetch(missing, repository)
     for jar in jars:
         _check(jar, repository)
     return os.pathsep.join(str(jar.path(repository)) for jar in jars)
 
 
+def _missing(jars: list[Jar], repository: Path) -> list[Jar]:
+    return [jar for jar in jars if not jar.path(repository).exists()]
+
+
 def _fetch(jars: list[Jar], repository: Path) -> None:
-    # Fetched aside and moved when its sum is right: a start that is cut short, or runs beside another, leaves no
-    # half jar.
+    # Fetched aside and moved when its sum is right: a start that is cut short leaves no half jar.
     aside = repository / f".fetching-{os.getpid()}"
     try:
         with (

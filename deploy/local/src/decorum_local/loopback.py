@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 import threading
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 HOST: Final = "127.0.0.1"
@@ -19,11 +24,11 @@ _lock = threading.Lock()
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on and that this process has not been given before."""
+    """Return a port that nothing listens on, and that this account gives to nobody else until this process ends."""
     with _lock:
         for _ in range(TRIES_MAX):
             port = random.SystemRandom().randrange(PORT_MIN, PORT_MAX)
-            if port not in _given and _can_listen(port):
+            if port not in _given and _can_listen(port) and _reserve(port):
                 _given.add(port)
                 return port
     raise OSError(f"no free port on {HOST} between {PORT_MIN} and {PORT_MAX}")
@@ -36,3 +41,22 @@ def _can_listen(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _reserve(port: int) -> bool:
+    """Keep a port from the other processes of this account, also while its server is not up yet or down for a moment.
+
+    The kernel ends it with this process, however that ends: each port is a byte of one empty file, locked.
+    """
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # POSIX has both for a lock that another process holds
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    """The file's descriptor, open to the end: closing any of them would give up all that this process holds."""
+    path = Path(tempfile.gettempdir()) / f"decorum-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
