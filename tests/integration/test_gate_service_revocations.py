@@ -116,6 +116,8 @@ async def test_a_death_ends_the_permits_of_every_loan_whatever_loans_it_names(
     [revoked] = await world.take(RestrictionChangedV1(kind="deceased", **told))  # type: ignore[arg-type]
     assert isinstance(revoked, PermitRevokedV1)
     assert revoked.scope.loans is None
+    [denied] = await world.take(attempt(b, f"{b}-A2"))
+    assert isinstance(denied, ContactDeniedV1)
 
 
 async def test_a_stop_on_a_shared_number_holds_for_everybody_who_has_it(world: World, name: Callable[[], str]) -> None:

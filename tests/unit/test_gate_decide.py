@@ -20,7 +20,6 @@ from compliance_gate.domain import (
     Restriction,
     decide,
 )
-from shared.contracts.types import RestrictionKind
 from tests.unit.gate_cases import BOOK, PLAIN_BOOK, TUESDAY, attempt, beijing, contact, decided, deferred, facts
 
 # Hours and holidays of the lender's policy
@@ -209,12 +208,6 @@ def test_one_confirmation_of_an_opt_out_is_allowed_and_nothing_else() -> None:
     assert isinstance(decided(known=known), Denied)
     confirmed = known.after(contact(TUESDAY, purpose="opt_out_confirmation"))
     assert isinstance(decided(asked=confirmation, known=confirmed), Denied)
-
-
-@pytest.mark.parametrize(("kind", "is_denied"), [("deceased", True), ("identity_theft", False)])
-def test_a_death_covers_every_loan_whatever_loans_it_names(kind: RestrictionKind, is_denied: bool) -> None:
-    known = facts(restrictions=(Restriction(kind=kind, since=TUESDAY, loans=("another loan",)),))
-    assert isinstance(decided(known=known), Denied) is is_denied
 
 
 # Holds

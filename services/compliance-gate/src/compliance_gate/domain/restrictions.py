@@ -9,7 +9,6 @@ from compliance_gate.domain.facts import Attempt, Facts, OptOut, Restriction
 from compliance_gate.domain.replies import answered_message, is_first_confirmation
 from compliance_gate.domain.rules import Force, OptOutRule, RestrictionRule
 from compliance_gate.domain.verdicts import Ruling, RulingResult
-from shared.contracts.types import OF_THE_PERSON
 
 PROHIBITION: dict[Force, RulingResult] = {
     "ban": "blocked",
@@ -32,7 +31,7 @@ def judge_restrictions(rule: RestrictionRule, attempt: Attempt, facts: Facts, no
         if restriction.kind in rule.kinds
         and restriction.since <= now
         and (restriction.until is None or now < restriction.until)
-        and _covers(restriction, attempt)
+        and (not restriction.loans or not attempt.loans or any(loan in restriction.loans for loan in attempt.loans))
     ]
     if not hits:
         return Ruling(rule_id=rule.rule_id, result="passed")
@@ -47,13 +46,6 @@ def judge_restrictions(rule: RestrictionRule, attempt: Attempt, facts: Facts, no
     if result == "blocked" and until is not None:
         return Ruling(rule_id=rule.rule_id, result="deferred", facts=found, until=until)
     return Ruling(rule_id=rule.rule_id, result=result, facts=found)
-
-
-def _covers(restriction: Restriction, attempt: Attempt) -> bool:
-    """Whether it is about a loan of the attempt; a restriction of the person is about all of them."""
-    if restriction.kind in OF_THE_PERSON or not restriction.loans or not attempt.loans:
-        return True
-    return not set(attempt.loans).isdisjoint(restriction.loans)
 
 
 def judge_opt_outs(rule: OptOutRule, attempt: Attempt, facts: Facts, now: datetime) -> Ruling:
