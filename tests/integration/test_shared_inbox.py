@@ -10,10 +10,11 @@ from shared.contracts.examples import AT
 from shared.errors import Transient
 from shared.kafka.records import Received, WireMessage, decode
 from shared.postgres import inbox, platform_tables
+from shared.postgres.rows import COPY_ROWS_MIN
 from tests.toy_world import payment
 from tests.unit.record_cases import Record
 
-ONE_STATEMENT, COPIED = inbox.COPY_ROWS_MIN - 1, inbox.COPY_ROWS_MIN
+ONE_STATEMENT, COPIED = COPY_ROWS_MIN - 1, COPY_ROWS_MIN
 
 
 def received(number: int, *, amount_minor: int = 100) -> Received[PaymentReceivedV1]:

@@ -31,6 +31,8 @@ from shared.service import PlatformSettings, Service, app_of
 
 ENDS_PACE_SECONDS: Final = 0.1
 """A claim refuses what has ended or is forbidden; to say so may wait this long."""
+WAKES_ITSELF: Final = 1_000_000
+"""A run that is never full: the loop itself knows better whether it left something."""
 Providers = Sequence[tuple[HttpProvider, float]]
 """Each with how many requests a second it may get."""
 
@@ -187,7 +189,9 @@ def _add_loops(service: Service, lines: _Lines, ends: EndLoop, upkeep: UpkeepLoo
     service.add_loop(LookupLoop.name, lines.lookups.run_once, idle_seconds=1.0)
     sending_loops: tuple[DispatchLoop | ShadowLoop, ...] = (*lines.dispatches, *lines.shadows)
     for loop in sending_loops:
-        service.add_loop(loop.name, loop.run_once, idle_seconds=0.2, rests="while_lines_are_down")
+        service.add_loop(
+            loop.name, loop.run_once, idle_seconds=0.2, rests="while_lines_are_down", full_run=WAKES_ITSELF
+        )
 
     def wake() -> None:
         service.wake(EndLoop.name)

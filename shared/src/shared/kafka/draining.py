@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
@@ -19,8 +20,8 @@ broken_connections.install()
 
 POLL_TIMEOUT_MS: Final = 250
 """How long an idle poll waits; a record that arrives ends the wait at once."""
-LOADED_RECORDS: Final = 8
-"""A batch of so many tells that more is coming: the next poll then lets records gather."""
+COMMIT_PAUSE_SECONDS: Final = 0.5
+"""How long offsets gather before they are committed: a crash replays that much, and the inbox knows it all."""
 COMMIT_TIMEOUT_SECONDS: Final = 5.0
 """How long leaving waits for the last commit; part of the service's drain."""
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         self._behind: dict[TopicPartition, tuple[int | None, float]] = {}
         self._to_commit: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
+        self._settle = asyncio.Event()
         self.polled_at = time.monotonic()
         self.failing: str | None = None
         """Why the last poll gave nothing: the kind of error, for /readyz."""
@@ -67,7 +69,7 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         await super().stop()
 
     def commit_soon(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit exactly `offsets` while the next batch is in work; one request at a time, always the newest.
+        """Commit exactly `offsets` while next batches are in work: the newest, once in `COMMIT_PAUSE_SECONDS`.
 
         A commit that fails or comes late costs a replay, never a record.
         """
@@ -76,12 +78,17 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
             self._committing = asyncio.create_task(self._commit_all())
 
     async def commits_settled(self) -> None:
-        """Wait until nothing waits to be committed."""
+        """Commit at once what waits for it, and wait until nothing does."""
         if self._committing is not None:
+            self._settle.set()
             await asyncio.wait([self._committing])
+            self._settle.clear()
 
     async def _commit_all(self) -> None:
         while self._to_commit:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMIT_PAUSE_SECONDS):
+                    await self._settle.wait()
             waiting, self._to_commit = self._to_commit, {}
             assigned = self.assignment()
             ours = {tp: offset for tp, offset in waiting.items() if tp in assigned}
@@ -95,10 +102,10 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Batch:
         """One poll, facts first. The caller's `timeout_ms` is replaced by `POLL_TIMEOUT_MS`.
 
-        Under load, polls begin no more often than once in `pace_seconds`: a transaction costs the same for one record
-        as for a hundred.
+        While records flow, polls begin no more often than once in `pace_seconds`: a transaction costs the same for one
+        record as for a hundred.
         """
-        if LOADED_RECORDS <= self._last_records < (max_records or 0):
+        if 0 < self._last_records < (max_records or 0):
             await asyncio.sleep(self.polled_at + self._pace_seconds - time.monotonic())
         self.polled_at = time.monotonic()
         try:

@@ -12,10 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.contracts.types import Message
 from shared.errors import Transient
 from shared.kafka.records import Received, WireMessage, pack, unpack
+from shared.postgres.rows import COPY_ROWS_MIN, copy_rows
 
 Key = tuple[str, str, str]
-COPY_ROWS_MIN: Final = 64
-"""From so many rows on COPY is faster than an INSERT from arrays, and asks one round trip more."""
 NOWHERE: Final[Mapping[tuple[str, int], int]] = {}
 
 
@@ -75,10 +74,9 @@ async def record(
 
 
 async def _copy(tx: AsyncConnection, rows: Sequence[tuple[str, str, str, bytes, bytes | None]]) -> None:
-    driver: Any = (await tx.get_raw_connection()).driver_connection
     columns = ("borrower_id", "ce_source", "ce_id", "body_sha256", "published")
     try:
-        await driver.copy_records_to_table("inbox", records=rows, columns=columns)
+        await copy_rows(tx, "inbox", columns, rows)
     except asyncpg.UniqueViolationError as error:
         raise _overtaken() from error
 

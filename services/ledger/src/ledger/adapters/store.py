@@ -12,7 +12,6 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.adapters import tables
-from ledger.adapters.copying import copy_rows
 from ledger.adapters.promise_store import PromiseStore
 from ledger.domain.account import BookEvent, LoanAccount
 from ledger.domain.amounts import AllocationOrder
@@ -29,7 +28,7 @@ from shared.contracts import (
 )
 from shared.contracts.registry import BY_MESSAGE_TYPE
 from shared.postgres import rows
-from shared.postgres.rows import Upsert, insert_rows, select_matching
+from shared.postgres.rows import Upsert, append_rows, insert_rows, select_matching
 
 BOOK_TYPES: Final[tuple[type[Message], ...]] = (
     LoanRegisteredV1,
@@ -126,10 +125,10 @@ class SqlLedgerStore(PromiseStore):
 
     async def add_transactions(self, tx: AsyncConnection, transactions: Sequence[tuple[LoanKey, Transaction]]) -> None:
         lines = [line for loan, transaction in transactions for line in _posting_lines(loan, transaction)]
-        await copy_rows(tx, tables.posting, lines)
+        await append_rows(tx, tables.posting, lines)
 
     async def add_case_rows(self, tx: AsyncConnection, rows: Sequence[CaseRow]) -> None:
-        await copy_rows(tx, tables.case_event, [_case_line(row) for row in rows])
+        await append_rows(tx, tables.case_event, [_case_line(row) for row in rows])
 
 
 def _account(row: Any) -> LoanAccount:

@@ -112,6 +112,8 @@ class DispatchLoop:
             task = asyncio.create_task(self._send(one, begun + pace.start_seconds_max))
             self._requests.add(task)
             task.add_done_callback(self._done)
+        if len(claimed) == limit:
+            sending.wake(self.name)  # there may be more
         return len(claimed)
 
     async def drain(self) -> None:

@@ -43,6 +43,8 @@ class ShadowLoop:
         self._bucket = self._bucket.filled(time.monotonic()).taken(len(claimed))
         self._meter.claimed(len(claimed), in_flight=0)
         self._meter.shadowed(sum(result.outcome == "shadowed" for result in results))
+        if len(claimed) == limit:
+            sending.wake(self.name)  # there may be more
         return len(claimed)
 
     def _shadowed(self, claimed: Claimed) -> SendResult:
