@@ -198,7 +198,7 @@ def _add_loops(service: Service, lines: _Lines, ends: EndLoop, upkeep: UpkeepLoo
         for loop in sending_loops:
             service.wake(loop.name)
 
-    service.after_batch(wake, of=router.DECIDED)
+    service.after_batch(wake, of=service.consumer.message_types)
 
 
 app = app_of(build, NotifierSettings, PREFIX)
