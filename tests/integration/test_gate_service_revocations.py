@@ -111,9 +111,10 @@ async def test_a_death_ends_the_permits_of_every_loan_whatever_loans_it_names(
     b = name()
     await world.known(b)
     await world.take(attempt(b))
-    told = {"borrower_id": b, "restriction_id": "r", "active": True, "effective_from": NOW, "loans": ("another loan",)}
-    assert await world.take(RestrictionChangedV1(kind="dispute", **told)) == []  # type: ignore[arg-type]
-    [revoked] = await world.take(RestrictionChangedV1(kind="deceased", **told))  # type: ignore[arg-type]
+    told = {"borrower_id": b, "active": True, "effective_from": NOW, "loans": ("another loan",)}
+    disputed = RestrictionChangedV1(restriction_id="r1", kind="dispute", **told)  # type: ignore[arg-type]
+    assert await world.take(disputed) == []
+    [revoked] = await world.take(RestrictionChangedV1(restriction_id="r2", kind="deceased", **told))  # type: ignore[arg-type]
     assert isinstance(revoked, PermitRevokedV1)
     assert revoked.scope.loans is None
     [denied] = await world.take(attempt(b, f"{b}-A2"))
