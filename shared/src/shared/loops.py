@@ -107,6 +107,30 @@ class Loop:
             self._running = False
 
 
+class Pacer:
+    """Lets something through when it is called for, else once in `seconds` of wall time.
+
+    In virtual time loops are woken at every tick; without it each of those would ask the database.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._called = True
+        self._last = 0.0
+
+    def call(self) -> None:
+        """Let the next one through."""
+        self._called = True
+
+    def passes(self) -> bool:
+        """Whether it is time."""
+        now = time.monotonic()
+        if not self._called and now - self._last < self._seconds:
+            return False
+        self._called, self._last = False, now
+        return True
+
+
 def backoff_seconds(failures: int) -> float:
     """How long to rest after so many failures in a row: doubling, bounded, never the same for two replicas."""
     return min(FAILURE_BACKOFF_SECONDS_MAX, 0.1 * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,34 +16,11 @@ from compliance_gate.ports import OpenPermit, Tx
 from shared import ids
 from shared.contracts import PermitRevokedV1, RevocationScope
 from shared.kafka.records import Outgoing
+from shared.loops import Pacer
 from shared.postgres.work import Work
 
 SWEEP_BORROWERS_MAX: Final = 500
 log = structlog.get_logger()
-
-
-class Pacer:
-    """Lets something through when it is called for, else once in `seconds` of wall time.
-
-    In virtual time loops are woken at every tick; without it each of those would ask the database.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._called = True
-        self._last = 0.0
-
-    def call(self) -> None:
-        """Let the next one through."""
-        self._called = True
-
-    def passes(self) -> bool:
-        """Whether it is time."""
-        now = time.monotonic()
-        if not self._called and now - self._last < self._seconds:
-            return False
-        self._called, self._last = False, now
-        return True
 
 
 class StopSweep:

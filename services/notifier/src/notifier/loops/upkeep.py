@@ -11,6 +11,7 @@ from notifier.handlers.outgoing import ends_of_permits
 from notifier.handlers.receipts import apply_waiting
 from notifier.handlers.webhooks import DELIVERY_KEPT
 from notifier.ports import Tx
+from shared.loops import Pacer
 from shared.postgres.work import Work
 
 ENDS_RECORDS_MAX: Final = 500
@@ -29,19 +30,16 @@ class EndLoop:
     def __init__(self, *, desk: Desk, work: Work) -> None:
         self._desk = desk
         self._work = work
-        self._checked_at = float("-inf")
+        self._pacer = Pacer(BLOCKED_CHECK_SECONDS)
 
     def check_all(self) -> None:
         """Have the next run look at permits of anybody: something may forbid them that did not before."""
-        self._checked_at = float("-inf")
+        self._pacer.call()
 
     async def run_once(self) -> int:
         """End one bounded batch."""
         permits, now = self._desk.permits, self._desk.clock.now()
-        begun = time.monotonic()
-        checks_all = begun - self._checked_at >= BLOCKED_CHECK_SECONDS
-        if checks_all:
-            self._checked_at = begun
+        checks_all = self._pacer.passes()
         async with self._work.begin() as tx:
             ends = list(await permits.end_expired(tx, now=now, limit=ENDS_RECORDS_MAX))
             if checks_all:

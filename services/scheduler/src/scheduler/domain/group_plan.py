@@ -141,26 +141,14 @@ class GroupPlanner:
                 earliest = last_submitted_at + timedelta(hours=strategy.spacing_hours)
                 due_at = planned_for if earliest <= planned_for else preferred_from(step, self.zone, earliest)
             if due_at < expires_at:
-                known = next((a for a in own if a.step_key == step.key and a.plan_number == number), None)
-                return self._attempt(group, entry, (number, planned_for, due_at, expires_at), known)
+                return self._attempt(group, entry, (number, planned_for, due_at, expires_at))
         return None
 
     def _attempt(
-        self,
-        group: Group,
-        entry: tuple[Step, Strategy],
-        when: tuple[int, datetime, datetime, datetime],
-        known: Attempt | None,
+        self, group: Group, entry: tuple[Step, Strategy], when: tuple[int, datetime, datetime, datetime]
     ) -> Attempt:
-        """The attempt for a step, as it is known already if nothing about it changed."""
+        """The attempt for a step, the same in every plan that has the step at these times."""
         (step, strategy), (number, planned_for, due_at, expires_at) = entry, when
-        times = (planned_for, due_at, expires_at)
-        if (
-            known is not None
-            and (known.planned_for, known.due_at, known.expires_at) == times
-            and (known.strategy, known.strategy_hash) == (strategy.name, strategy.content_hash)
-        ):
-            return known
         attempt_id = ids.attempt_id(
             borrower_id=self.profile.borrower_id,
             currency=group.currency,
