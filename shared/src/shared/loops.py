@@ -83,19 +83,19 @@ class Loop:
                 metrics.LOOP_RUNS.labels(self.name, "failed").inc()
                 log.warning("loop.failed", loop=self.name, error=self.failing, exc_info=error)
                 # Not cut short by a wake: whatever wakes it would only make it fail faster.
-                await _wait(self._stopped, backoff_seconds(failures))
+                await wait_at_most(self._stopped, backoff_seconds(failures))
                 continue
             failures, self.failing = 0, None
             metrics.LOOP_RUNS.labels(self.name, "worked" if worked else "idle").inc()
             if worked:
                 metrics.LOOP_ITEMS.labels(self.name).inc(worked)
             # Work gathers meanwhile: a run costs the same for one item as for a hundred.
-            await _wait(self._stopped, started + self._pace_seconds - time.monotonic())
+            await wait_at_most(self._stopped, started + self._pace_seconds - time.monotonic())
             if worked >= self._full_run:
                 continue
             if not self._wake.is_set():
                 self._settled = True
-                await _wait(self._wake, self._idle_seconds)
+                await wait_at_most(self._wake, self._idle_seconds)
 
     async def _run(self) -> int:
         if not self._may_run():
@@ -136,7 +136,8 @@ def backoff_seconds(failures: int) -> float:
     return min(FAILURE_BACKOFF_SECONDS_MAX, 0.1 * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1)
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
+    """Until `event` is set, or for so many seconds of wall time; not at all where there are none."""
     if seconds <= 0:
         return
     try:

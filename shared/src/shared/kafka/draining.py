@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
@@ -14,6 +13,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 
 from shared.cancellation import is_order_to_end
 from shared.kafka import broken_connections, forgiving
+from shared.loops import wait_at_most
 
 forgiving.install()
 broken_connections.install()
@@ -81,14 +81,14 @@ class DrainingConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka publ
         """Commit at once what waits for it, and wait until nothing does."""
         if self._committing is not None:
             self._settle.set()
-            await asyncio.wait([self._committing])
-            self._settle.clear()
+            try:
+                await asyncio.wait([self._committing])
+            finally:
+                self._settle.clear()
 
     async def _commit_all(self) -> None:
         while self._to_commit:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COMMIT_PAUSE_SECONDS):
-                    await self._settle.wait()
+            await wait_at_most(self._settle, COMMIT_PAUSE_SECONDS)
             waiting, self._to_commit = self._to_commit, {}
             assigned = self.assignment()
             ours = {tp: offset for tp, offset in waiting.items() if tp in assigned}

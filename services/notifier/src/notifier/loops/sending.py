@@ -22,6 +22,7 @@ from notifier.ports import (
     SendResult,
 )
 from shared.contracts import Channel
+from shared.loops import wait_at_most
 
 RESULTS_RECORDS_MAX: Final = 500
 RESULTS_RECORDS_ENOUGH: Final = 64
@@ -131,7 +132,7 @@ class DispatchLoop:
         enough = min(self._pace.claim_records_max, self._pace.requests_max // 4) or 1
         if free < enough:
             self._slot_freed.clear()
-            await _wait(self._slot_freed, PAUSE_SECONDS_MAX)
+            await wait_at_most(self._slot_freed, PAUSE_SECONDS_MAX)
             free = self._pace.requests_max - len(self._requests)
         wanted = min(free, self._pace.claim_records_max, self._bucket.burst)
         pause = self._bucket.seconds_until(min(wanted, enough))
@@ -213,11 +214,3 @@ class LookupLoop:
     async def _find(self, channel: Channel, attempt_id: str) -> str | None:
         provider = self._providers.get(channel)
         return None if provider is None else await provider.find(attempt_id)
-
-
-async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            await event.wait()
-    except TimeoutError:
-        pass

@@ -1,8 +1,8 @@
 """The plan: for each group of loans the one next step, and whether what waits is still wanted.
 
-A plan is a function of facts, of the steps already taken and of the instant. A step is kept
-only once it was handed over: everything ahead follows from the strategy, so a payment or a new grade changes nothing
-that would have to be undone.
+A plan is a function of facts, of the steps already taken and of the instant. A step is kept only once it was handed
+over: everything ahead follows from the strategy, so a payment or a new grade changes nothing that would have to be
+undone.
 """
 
 from __future__ import annotations
