@@ -122,9 +122,9 @@ def _chinese_kind(day: date) -> str:
 
 
 def refusals(figures: Figures, shown_max: int = 12) -> str:
-    """How often each rule deferred, denied or held, most often first."""
+    """How often each rule deferred, denied or held, most often first, then by name."""
     totals: Counter[str] = sum(figures.by_rule.values(), Counter())
-    rules = totals.most_common(shown_max)
+    rules = sorted(totals.items(), key=lambda counted: (-counted[1], counted[0]))[:shown_max]
     if not rules:
         return "<p class='quiet'>No rule deferred, denied or held anything.</p>"
     most, row, parts, left, long = rules[0][1], 24, [], 276.0, 172
